@@ -1,0 +1,34 @@
+# The two commands of the README and the three of a developer. Everything uses the one profile (--release), so that
+# each dependency compiles once, and keeps its output outside the clone, so that a second clone starts warm.
+
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lakegate
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+CARGO ?= cargo
+LAKEGATE := $(CARGO_TARGET_DIR)/release/lakegate
+
+.DEFAULT_GOAL := help
+.PHONY: quickstart build test lint bench help clean
+
+quickstart: build ## make a sample lake if there is none, start the gateway on loopback (ARGS="--scale 1 --dir DIR ...")
+	@exec $(LAKEGATE) quickstart $(ARGS)
+
+build: ## compile the gateway
+	$(CARGO) build --release --locked --package gateway --bin lakegate
+
+test: build ## every test: Rust, then the Python and Java clients against a running gateway
+	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
+
+lint: ## formatting and lints, as strict as CI
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+bench: build ## measure against the floor and the peers, print one table of ratios (ARGS=...)
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) $(CARGO) run --release --locked --package benches -- $(ARGS)
+
+clean: ## remove the build output, the clients' environments and the cached test lake; never a lake of yours
+	$(CARGO) clean
+	rm -rf $(CACHE)/clients
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
