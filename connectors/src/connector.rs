@@ -1,0 +1,116 @@
+//! The seam between the planner and the outside systems: one system as schemas and tables.
+//!
+//! Invariants:
+//! - A connector is asked for tables, never for permission.
+//! - [`SourceTable`] is pinned to one [`Version`]; asking again with that version gives the same rows.
+
+use crate::{Capabilities, Result};
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::ObjectStore;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// One outside system as tables.
+#[async_trait]
+pub trait Connector: fmt::Debug + Send + Sync {
+    /// What the planner may hand down to this source.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// The names of all schemas, empty ones too, sorted.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when the source does not answer.
+    async fn schemas(&self) -> Result<Vec<String>>;
+
+    /// All tables, sorted by schema and name. Cheap: reads no table's metadata.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when the source does not answer.
+    async fn tables(&self) -> Result<Vec<TableEntry>>;
+
+    /// One table, at `at` or else as it is now; `None` when there is no such table.
+    ///
+    /// # Errors
+    /// [`crate::Error::VersionGone`] when `at` is no longer kept, [`crate::Error::Unsupported`] when the table uses
+    /// what this connector cannot read, [`crate::Error::Corrupt`] when its metadata cannot be understood.
+    async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>>;
+
+    /// Whether the source answers now, for readiness.
+    ///
+    /// # Errors
+    /// The reason why it does not.
+    async fn check(&self) -> Result<()>;
+}
+
+/// The state of a table that a query reads, as the source names it. Opaque and printable; travels in tickets.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(String);
+
+impl Version {
+    /// A version from its printed form.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The printed form, which [`Version::new`] takes back.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.0)
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableKind {
+    /// Rows that the source keeps.
+    Table,
+    /// A query that the source runs.
+    View,
+}
+
+/// A table in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableEntry {
+    /// The schema, as [`Connector::schemas`] names it.
+    pub schema: String,
+    /// The name within the schema.
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
+}
+
+/// A table ready to be planned and read, pinned to `version`.
+#[derive(Clone, Debug)]
+pub struct SourceTable {
+    /// Scans the table. The same version and the same `target_partitions` give the same partitions in every process.
+    pub provider: Arc<dyn TableProvider>,
+    /// What `provider` reads.
+    pub version: Version,
+    /// What the owner says about the table.
+    pub comment: Option<String>,
+    /// The names of the columns that identify a row, in schema order; empty when unknown.
+    pub primary_key: Vec<String>,
+    /// The columns. Field metadata keys: see [`crate::iceberg::COMMENT_KEY`] and [`crate::iceberg::FIELD_ID_KEY`].
+    pub schema: SchemaRef,
+    /// The stores that the plan's scans name. The planner registers them in the runtime environment of the one query;
+    /// nothing a user writes may reach them.
+    pub object_stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
+}

@@ -1,0 +1,162 @@
+//! What can go wrong with a source, split by what the caller can do about it.
+//!
+//! Invariants: Display is one lower-case line without a full stop, names the thing at fault, and never prints its
+//! source; the chain is walked by whoever logs.
+
+use crate::Version;
+use datafusion::error::DataFusionError;
+
+/// The result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The cause behind an error, for the log.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failure of a source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file, schema or table that must exist does not.
+    #[error("{what} {name} is not there")]
+    NotFound {
+        /// The kind of thing, such as `catalog file`.
+        what: &'static str,
+        /// Its name or path.
+        name: String,
+    },
+    /// A pinned version is no longer kept by the table.
+    #[error("table {table} no longer keeps version {version}")]
+    VersionGone {
+        /// `schema.table`.
+        table: String,
+        /// The version that was asked for.
+        version: Version,
+    },
+    /// The table uses a feature that this connector does not read or write.
+    #[error("table {table} uses {feature}, which is not supported")]
+    Unsupported {
+        /// `schema.table`.
+        table: String,
+        /// The feature, as a noun phrase.
+        feature: String,
+    },
+    /// A table names a file outside of the source's warehouse.
+    #[error("table {table} names the file {path}, which is outside of the warehouse")]
+    Outside {
+        /// `schema.table`.
+        table: String,
+        /// The path as the table writes it.
+        path: String,
+    },
+    /// Metadata or data that cannot be understood.
+    #[error("{path} of table {table} is damaged")]
+    Corrupt {
+        /// `schema.table`.
+        table: String,
+        /// The file at fault.
+        path: String,
+        /// What the reader said.
+        #[source]
+        cause: Cause,
+    },
+    /// The source, or a file of it, cannot be reached now.
+    #[error("source {source_name} cannot be reached at {path}")]
+    Unavailable {
+        /// The source's name in the config.
+        source_name: String,
+        /// The file or address that did not answer.
+        path: String,
+        /// What it said.
+        #[source]
+        cause: Cause,
+    },
+    /// A config key with a value that cannot be used.
+    #[error("key {key}: {problem}")]
+    Invalid {
+        /// The key, below the source's own section.
+        key: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// A defect of this program.
+    #[error("internal failure while {doing}")]
+    Internal {
+        /// What was being done.
+        doing: &'static str,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// What the caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Ask for something that exists.
+    NotFound,
+    /// Ask again without a pin.
+    VersionGone,
+    /// Nothing here; the table's owner may rewrite the table.
+    Unsupported,
+    /// Nothing here; the table's owner must repair the table.
+    Corrupt,
+    /// Try again later.
+    Unavailable,
+    /// Correct the config.
+    Invalid,
+    /// Report a defect.
+    Internal,
+}
+
+impl Error {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::VersionGone { .. } => ErrorKind::VersionGone,
+            Self::Unsupported { .. } | Self::Outside { .. } => ErrorKind::Unsupported,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether the same call can succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Unavailable => true,
+            ErrorKind::NotFound
+            | ErrorKind::VersionGone
+            | ErrorKind::Unsupported
+            | ErrorKind::Corrupt
+            | ErrorKind::Invalid
+            | ErrorKind::Internal => false,
+        }
+    }
+
+    /// Finds the error of this crate inside one of DataFusion's, through contexts, sharing and nesting.
+    #[must_use]
+    pub fn find(error: &DataFusionError) -> Option<&Self> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(current) = next {
+            if let Some(found) = current.downcast_ref::<Self>() {
+                return Some(found);
+            }
+            next = match current.downcast_ref::<DataFusionError>() {
+                Some(DataFusionError::External(inner)) => Some(inner.as_ref()),
+                _ => current.source(),
+            };
+        }
+        None
+    }
+}
+
+/// Errors raised inside a scan travel through the engine as `External`; [`Error::find`] takes them out again.
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
+}

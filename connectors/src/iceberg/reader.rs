@@ -1,0 +1,207 @@
+//! Opens data files: keeps their footers in a bounded memory, and holds each against what the manifest promised.
+//!
+//! Invariants:
+//! - A footer is read once and kept with its page index; data files never change, so none grows old.
+//! - A file that is missing, cut short, or holds another number of rows than its manifest says is an error that names
+//!   it, because counts are answered from the manifest.
+
+use super::files::PlannedFile;
+use super::warehouse::Warehouse;
+use super::weight;
+use crate::{Error, Result};
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use iceberg::spec::Transform;
+use moka::future::Cache;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use std::ops;
+use std::sync::Arc;
+
+/// How much of a file's end is read at once in the hope that it holds the whole footer, in bytes.
+const FOOTER_BYTES_HINT: usize = 256 << 10;
+
+/// The footers of one source's data files, by their path in the warehouse.
+pub(super) type Footers = Cache<Path, Arc<ParquetMetaData>>;
+
+/// A memory for footers with room for `bytes_max`.
+pub(super) fn footers(bytes_max: u64) -> Footers {
+    Cache::builder()
+        .max_capacity(bytes_max)
+        .weigher(|path: &Path, footer: &Arc<ParquetMetaData>| {
+            weight::bytes(footer.memory_size().saturating_add(path.as_ref().len() + 96))
+        })
+        .build()
+}
+
+/// What the manifest promises of a file; travels with the file to its reader.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    rows: u64,
+    /// The ids of columns whose value for the whole file is in the manifest. Where the file leaves one out, the value is
+    /// not NULL.
+    identity: Arc<[i32]>,
+}
+
+impl Expected {
+    /// What the manifest says of `file`.
+    pub(super) fn of(file: &PlannedFile) -> Self {
+        let fields = file.manifest.metadata().partition_spec.fields();
+        let identity = fields.iter().filter(|field| field.transform == Transform::Identity).map(|field| field.source_id);
+        Self { rows: file.data().record_count(), identity: identity.collect() }
+    }
+
+    fn check(&self, table: &str, path: &Path, footer: &ParquetMetaData) -> Result<()> {
+        let held: i64 = footer.row_groups().iter().map(|group| group.num_rows()).sum();
+        if u64::try_from(held) != Ok(self.rows) {
+            let cause = format!("holds {held} rows where its manifest says {}", self.rows);
+            return Err(corrupt(table, path, cause.into()));
+        }
+        let columns = footer.file_metadata().schema_descr().root_schema().get_fields();
+        let ids: Vec<i32> =
+            columns.iter().map(|c| c.get_basic_info()).filter(|info| info.has_id()).map(|info| info.id()).collect();
+        if self.identity.iter().any(|id| !ids.contains(id)) {
+            let feature = "data files without their partition columns".to_owned();
+            return Err(Error::Unsupported { table: table.to_owned(), feature });
+        }
+        Ok(())
+    }
+}
+
+/// Makes the readers of one table's files.
+#[derive(Clone, Debug)]
+pub(super) struct ReaderFactory {
+    table: Arc<str>,
+    warehouse: Warehouse,
+    footers: Footers,
+}
+
+impl ReaderFactory {
+    /// Readers for `table`, whose files lie in `warehouse`.
+    pub(super) fn new(table: Arc<str>, warehouse: Warehouse, footers: Footers) -> Self {
+        Self { table, warehouse, footers }
+    }
+}
+
+impl ParquetFileReaderFactory for ReaderFactory {
+    fn create_reader(
+        &self,
+        partition_index: usize,
+        file: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
+        let path = file.object_meta.location.clone();
+        let inner = ParquetObjectReader::new(Arc::clone(self.warehouse.store()), path.clone())
+            .with_file_size(file.object_meta.size);
+        Ok(Box::new(Reader {
+            metrics: ParquetFileMetrics::new(partition_index, path.as_ref(), metrics),
+            size: file.object_meta.size,
+            expected: file.extension::<Expected>().cloned(),
+            factory: self.clone(),
+            path,
+            inner,
+        }))
+    }
+}
+
+/// Reads one file.
+struct Reader {
+    factory: ReaderFactory,
+    path: Path,
+    size: u64,
+    expected: Option<Expected>,
+    inner: ParquetObjectReader,
+    metrics: ParquetFileMetrics,
+}
+
+impl Reader {
+    async fn footer(&mut self) -> Result<Arc<ParquetMetaData>, ParquetError> {
+        let footers = self.factory.footers.clone();
+        let (inner, size) = (&mut self.inner, self.size);
+        let load = async {
+            let reader = ParquetMetaDataReader::new()
+                .with_page_index_policy(PageIndexPolicy::Optional)
+                .with_prefetch_hint(Some(FOOTER_BYTES_HINT));
+            reader.load_and_finish(inner, size).await.map(Arc::new)
+        };
+        let footer = match footers.try_get_with_by_ref(&self.path, load).await {
+            Ok(footer) => footer,
+            Err(shared) => {
+                // The first waiter takes the error itself, each further one a printed copy.
+                let error = Arc::try_unwrap(shared).unwrap_or_else(|shared| ParquetError::General(shared.to_string()));
+                return Err(self.explain(error).await);
+            }
+        };
+        if let Some(expected) = &self.expected {
+            expected.check(&self.factory.table, &self.path, &footer).map_err(external)?;
+        }
+        Ok(footer)
+    }
+
+    /// Why the footer could not be read: a file of another size than its manifest says is told as that.
+    async fn explain(&self, error: ParquetError) -> ParquetError {
+        match self.factory.warehouse.store().head(&self.path).await {
+            Ok(found) if found.size != self.size => {
+                let cause = format!("has {} bytes where its manifest says {}", found.size, self.size);
+                external(corrupt(&self.factory.table, &self.path, cause.into()))
+            }
+            Ok(_) => named(&self.factory, &self.path, error),
+            Err(lost) => external(self.factory.warehouse.lost(&self.factory.table, self.path.as_ref(), lost)),
+        }
+    }
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: ops::Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        self.metrics.bytes_scanned.add(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+        async move {
+            self.inner.get_bytes(range).await.map_err(|error| named(&self.factory, &self.path, error))
+        }
+        .boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<ops::Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        let total: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        self.metrics.bytes_scanned.add(usize::try_from(total).unwrap_or(usize::MAX));
+        async move {
+            self.inner.get_byte_ranges(ranges).await.map_err(|error| named(&self.factory, &self.path, error))
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        self.footer().boxed()
+    }
+}
+
+/// A reader's error with the file in it.
+fn named(factory: &ReaderFactory, path: &Path, error: ParquetError) -> ParquetError {
+    let error = match error {
+        ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
+            Ok(lost) => factory.warehouse.lost(&factory.table, path.as_ref(), *lost),
+            Err(cause) => corrupt(&factory.table, path, cause),
+        },
+        other => corrupt(&factory.table, path, Box::new(other)),
+    };
+    external(error)
+}
+
+fn external(error: Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+fn corrupt(table: &str, path: &Path, cause: crate::error::Cause) -> Error {
+    Error::Corrupt { table: table.to_owned(), path: path.to_string(), cause }
+}

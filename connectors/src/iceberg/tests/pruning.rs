@@ -1,0 +1,297 @@
+//! Pruning reads less and never answers less.
+
+use crate::iceberg::fixture::{Lake, SCHEMA, column, schema};
+use crate::iceberg::table::IcebergTable;
+use crate::Connector;
+use ::iceberg::spec::{PrimitiveType, Transform};
+use datafusion::common::DFSchema;
+use datafusion::prelude::SessionContext;
+use proptest::prelude::*;
+
+/// How many files and manifests a predicate leaves: (scanned, files pruned, manifests pruned).
+async fn scanned(lake: &Lake, predicate: &str) -> (usize, usize, usize) {
+    let table = lake.source.table(SCHEMA, "t", None).await.unwrap().unwrap();
+    let context = SessionContext::new();
+    let named = DFSchema::try_from(table.schema.as_ref().clone()).unwrap();
+    let filter = context.parse_sql_expr(predicate, &named).unwrap();
+    let plan = datafusion::logical_expr::LogicalPlanBuilder::scan(
+        "t",
+        datafusion::datasource::provider_as_source(std::sync::Arc::clone(&table.provider)),
+        None,
+    )
+    .unwrap()
+    .filter(filter)
+    .unwrap()
+    .build()
+    .unwrap();
+    // The optimiser brings literals to the columns' types, as it does for every query.
+    let plan = context.state().optimize(&plan).unwrap();
+    let mut filters = Vec::new();
+    datafusion::common::tree_node::TreeNode::apply(&plan, |node| {
+        if let datafusion::logical_expr::LogicalPlan::TableScan(scan) = node {
+            filters.extend(scan.filters.iter().cloned().map(unqualified));
+        }
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    let provider: &dyn std::any::Any = table.provider.as_ref();
+    let iceberg = provider.downcast_ref::<IcebergTable>().unwrap();
+    let (files, pruned) = iceberg.files(&context.state(), &filters).await.unwrap();
+    (files.len(), pruned.files, pruned.manifests)
+}
+
+fn unqualified(filter: datafusion::logical_expr::Expr) -> datafusion::logical_expr::Expr {
+    datafusion::logical_expr::utils::conjunction(datafusion::logical_expr::utils::split_conjunction_owned(filter))
+        .map(|expr| datafusion::logical_expr::expr_rewriter::unnormalize_col(expr))
+        .unwrap()
+}
+
+async fn by_month() -> Lake {
+    let lake = Lake::new().await;
+    let fields = [column(1, "day", PrimitiveType::Date), column(2, "v", PrimitiveType::Long)];
+    lake.create_partitioned("t", schema(fields), &[(1, Transform::Month)]).await;
+    for year in [1994, 1995] {
+        lake.append(
+            "t",
+            &format!("SELECT DATE '{year}-01-01' + (value * INTERVAL '1 day'), value FROM generate_series(0, 364)"),
+        )
+        .await;
+    }
+    lake
+}
+
+#[tokio::test]
+async fn a_month_is_read_from_its_own_file_only() {
+    let lake = by_month().await;
+    assert_eq!(scanned(&lake, "true").await, (24, 0, 0));
+    // The other year's manifest is not even read.
+    assert_eq!(scanned(&lake, "day >= DATE '1995-03-01' AND day < DATE '1995-04-01'").await, (1, 11, 1));
+    assert_eq!(scanned(&lake, "day = DATE '1994-12-31'").await, (1, 11, 1));
+    assert_eq!(scanned(&lake, "day > DATE '1996-01-01'").await, (0, 0, 2));
+    assert_eq!(scanned(&lake, "day IS NULL").await, (0, 0, 2));
+    let sql = "SELECT count(*), min(v), max(v) FROM t WHERE day >= DATE '1995-03-01' AND day < DATE '1995-04-01'";
+    assert_eq!(lake.ask("t", sql).await, "31,59,89");
+}
+
+#[tokio::test]
+async fn other_columns_prune_files_by_their_metrics() {
+    let lake = by_month().await;
+    assert_eq!(scanned(&lake, "v = 0").await, (2, 22, 0));
+    assert_eq!(scanned(&lake, "v < 0").await, (0, 24, 0));
+    assert_eq!(scanned(&lake, "v IN (1, 364)").await, (4, 20, 0));
+    assert_eq!(scanned(&lake, "v + 1 = 1").await.0, 24, "an expression over a column is not used");
+}
+
+#[tokio::test]
+async fn row_groups_and_pages_are_pruned_inside_files() {
+    let lake = Lake::new().await;
+    lake.create("t", schema([column(1, "old", PrimitiveType::Long)])).await;
+    lake.append("t", "SELECT value FROM generate_series(0, 4999)").await;
+    lake.evolve("t", [column(1, "renamed", PrimitiveType::Long)]).await;
+    let plan = lake.ask("t", "EXPLAIN ANALYZE SELECT renamed FROM t WHERE renamed = 4321").await;
+    let metric = |name: &str| {
+        let start = plan.find(&format!("{name}=")).unwrap_or_else(|| panic!("{name} in {plan}"));
+        plan[start + name.len() + 1..].split(", ").next().unwrap().to_owned()
+    };
+    assert!(metric("row_groups_pruned_statistics").starts_with("10 total → 1 matched"), "{plan}");
+    assert!(metric("page_index_rows_pruned").contains("100 matched"), "{plan}");
+}
+
+#[tokio::test]
+async fn nan_rows_are_never_pruned_away() {
+    let lake = Lake::new().await;
+    lake.create("t", schema([column(1, "x", PrimitiveType::Double)])).await;
+    lake.append("t", "VALUES (1.0), ('NaN'::double), (-2.0)").await;
+    // DataFusion orders NaN above every number.
+    for (predicate, rows) in [("x > 5", 1), ("x >= 1", 2), ("x = 'NaN'::double", 1), ("x < 5", 2), ("x != 1", 2), ("NOT (x < 0)", 2)] {
+        let sql = format!("SELECT count(*) FROM t WHERE {predicate}");
+        assert_eq!(lake.ask("t", &sql).await, rows.to_string(), "{predicate}");
+    }
+    lake.append("t", "VALUES (100.0)").await;
+    assert_eq!(lake.ask("t", "SELECT x FROM t ORDER BY x DESC LIMIT 2").await, "NaN\n100.0");
+}
+
+#[tokio::test]
+async fn floats_without_nan_prune() {
+    let lake = Lake::new().await;
+    lake.create("t", schema([column(1, "x", PrimitiveType::Double)])).await;
+    lake.append("t", "VALUES (1.0), (2.0)").await;
+    lake.append("t", "VALUES (10.0), (0.0)").await;
+    assert_eq!(scanned(&lake, "x > 5").await, (1, 1, 0));
+    assert_eq!(scanned(&lake, "x = 0").await.0, 1);
+}
+
+#[tokio::test]
+async fn cut_string_bounds_still_hold_their_strings() {
+    let lake = Lake::new().await;
+    lake.create("t", schema([column(1, "s", PrimitiveType::String)])).await;
+    let long = "m".repeat(300);
+    lake.append("t", &format!("VALUES ('{long}b'), ('{long}a')")).await;
+    let max = format!("'{}\u{10ffff}'", "\u{10ffff}".repeat(100));
+    lake.append("t", &format!("VALUES ({max})")).await;
+    for (predicate, rows) in [
+        (format!("s = '{long}b'"), 1),
+        (format!("s > '{long}a'"), 2),
+        (format!("s >= '{long}'"), 3),
+        (format!("s < '{long}b'"), 1),
+        (format!("s = {max}"), 1),
+    ] {
+        assert_eq!(lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}")).await, rows.to_string());
+    }
+    assert_eq!(scanned(&lake, "s < 'a'").await.0, 0);
+}
+
+#[tokio::test]
+async fn nulls_prune_both_ways() {
+    let lake = Lake::new().await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Int), column(2, "b", PrimitiveType::Int)])).await;
+    lake.append("t", "VALUES (1, NULL::int), (2, NULL)").await;
+    lake.append("t", "VALUES (3, 3), (4, 4)").await;
+    assert_eq!(scanned(&lake, "b IS NULL").await.0, 1);
+    assert_eq!(scanned(&lake, "b IS NOT NULL").await.0, 1);
+    assert_eq!(scanned(&lake, "b = 3").await.0, 1);
+    assert_eq!(lake.ask("t", "SELECT count(*) FROM t WHERE b IS NULL").await, "2");
+}
+
+/// A lake over all transforms, partitioned in each way, holding the same rows.
+async fn random_lake(transforms: &[(i32, Transform)], rows: &[Row]) -> Lake {
+    let lake = Lake::new().await;
+    let fields = [
+        column(1, "i", PrimitiveType::Int),
+        column(2, "d", PrimitiveType::Date),
+        column(3, "ts", PrimitiveType::Timestamp),
+        column(4, "s", PrimitiveType::String),
+        column(5, "x", PrimitiveType::Double),
+        column(6, "n", PrimitiveType::Decimal { precision: 9, scale: 2 }),
+    ];
+    lake.create_partitioned("t", schema(fields), transforms).await;
+    for chunk in rows.chunks(7) {
+        let values: Vec<String> = chunk.iter().map(Row::sql).collect();
+        let sql = format!(
+            "SELECT column1::int, column2::date, column3::timestamp, column4::varchar, column5::double, column6::decimal(9,2) \
+             FROM (VALUES {})",
+            values.join(", ")
+        );
+        lake.append("t", &sql).await;
+    }
+    lake
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    i: Option<i32>,
+    day: Option<i32>,
+    seconds: Option<i64>,
+    s: Option<String>,
+    x: Option<&'static str>,
+    n: Option<i32>,
+}
+
+impl Row {
+    fn sql(&self) -> String {
+        let or_null = |value: Option<String>| value.unwrap_or_else(|| "NULL".to_owned());
+        format!(
+            "({}, {}, {}, {}, {}, {})",
+            or_null(self.i.map(|v| v.to_string())),
+            or_null(self.day.map(|v| format!("arrow_cast({v}, 'Date32')"))),
+            or_null(self.seconds.map(|v| format!("arrow_cast({}, 'Timestamp(Microsecond, None)')", v * 1_000_000 + 1))),
+            or_null(self.s.as_ref().map(|v| format!("'{v}'"))),
+            or_null(self.x.map(|v| format!("'{v}'::double"))),
+            or_null(self.n.map(|v| format!("{}.{:02}", v / 100, v % 100))),
+        )
+    }
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let double = prop::sample::select(vec!["NaN", "-0.0", "0.0", "1.5", "-7.25", "inf", "-inf", "3e8"]);
+    (
+        prop::option::weighted(0.9, -30..30_i32),
+        prop::option::weighted(0.9, -800..800_i32),
+        prop::option::weighted(0.9, -400_000..400_000_i64),
+        prop::option::weighted(0.9, "[a-cé]{0,4}"),
+        prop::option::weighted(0.9, double),
+        prop::option::weighted(0.9, 0..500_i32),
+    )
+        .prop_map(|(i, day, seconds, s, x, n)| Row { i, day, seconds, s, x, n })
+}
+
+fn transforms() -> impl Strategy<Value = Vec<(i32, Transform)>> {
+    prop::sample::select(vec![
+        vec![],
+        vec![(1, Transform::Identity)],
+        vec![(1, Transform::Truncate(10)), (2, Transform::Year)],
+        vec![(1, Transform::Bucket(3))],
+        vec![(2, Transform::Month)],
+        vec![(2, Transform::Day)],
+        vec![(2, Transform::Identity), (4, Transform::Truncate(1))],
+        vec![(3, Transform::Year)],
+        vec![(3, Transform::Month)],
+        vec![(3, Transform::Day)],
+        vec![(3, Transform::Hour)],
+        vec![(4, Transform::Identity)],
+        vec![(4, Transform::Bucket(2)), (6, Transform::Truncate(50))],
+        vec![(6, Transform::Identity)],
+    ])
+}
+
+fn predicate() -> impl Strategy<Value = String> {
+    let op = || prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">="]);
+    let double = prop::sample::select(vec!["'NaN'::double", "0.0", "-0.0::double", "1.5", "-7.25", "'inf'::double"]);
+    let simple = prop_oneof![
+        (op(), -32..32_i32).prop_map(|(op, v)| format!("i {op} {v}")),
+        (-32..32_i32, 0..9_i32).prop_map(|(v, w)| format!("i BETWEEN {v} AND {}", v + w)),
+        (-32..32_i32, -32..32_i32).prop_map(|(v, w)| format!("i IN ({v}, {w})")),
+        (op(), -810..810_i32).prop_map(|(op, v)| format!("d {op} arrow_cast({v}, 'Date32')")),
+        (op(), -410_000..410_000_i64)
+            .prop_map(|(op, v)| format!("ts {op} arrow_cast({}, 'Timestamp(Microsecond, None)')", v * 1_000_000 + 1)),
+        (op(), "[a-cé]{0,3}").prop_map(|(op, v)| format!("s {op} '{v}'")),
+        "[a-cé]{1,2}".prop_map(|v| format!("s LIKE '{v}%'")),
+        (op(), double).prop_map(|(op, v)| format!("x {op} {v}")),
+        (op(), 0..520_i32).prop_map(|(op, v)| format!("n {op} {}.{:02}", v / 100, v % 100)),
+        prop::sample::select(vec!["i IS NULL", "d IS NOT NULL", "ts IS NULL", "s IS NULL", "x IS NOT NULL", "n IS NULL"])
+            .prop_map(str::to_owned),
+    ];
+    let simple = simple.boxed();
+    prop_oneof![
+        simple.clone(),
+        (simple.clone(), simple.clone()).prop_map(|(a, b)| format!("({a}) AND ({b})")),
+        (simple.clone(), simple.clone()).prop_map(|(a, b)| format!("({a}) OR ({b})")),
+        (simple.clone(), simple).prop_map(|(a, b)| format!("NOT (({a}) AND ({b}))")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The law of pruning: the rows of a pruned scan are those of a full one.
+    #[test]
+    fn a_pruned_scan_answers_as_a_full_scan(
+        by in transforms(),
+        rows in prop::collection::vec(row(), 1..40),
+        predicates in prop::collection::vec(predicate(), 12),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let lake = random_lake(&by, &rows).await;
+            let context = lake.session(&["t"]).await;
+            let all = context.sql("SELECT * FROM t").await.unwrap().collect().await.unwrap();
+            let fields = std::sync::Arc::new(all[0].schema().as_ref().clone());
+            let plain = datafusion::datasource::MemTable::try_new(fields, vec![all]).unwrap();
+            context.register_table("plain", std::sync::Arc::new(plain)).unwrap();
+            for predicate in predicates {
+                let mut answers = Vec::new();
+                for table in ["t", "plain"] {
+                    let sql = format!("SELECT i, d, ts, s, x, n FROM {table} WHERE {predicate} ORDER BY 1, 2, 3, 4, 5, 6");
+                    let rows = context.sql(&sql).await.unwrap().collect().await.unwrap();
+                    answers.push(crate::iceberg::fixture::printed(&rows));
+                }
+                assert_eq!(answers[0], answers[1], "{predicate} over {by:?}");
+                let counts = format!("SELECT count(*), count(x), min(i), max(d), min(ts), max(n), min(s), max(x) FROM {{}} WHERE {predicate}");
+                let of = |table: &str| counts.replace("{}", table);
+                let left = context.sql(&of("t")).await.unwrap().collect().await.unwrap();
+                let right = context.sql(&of("plain")).await.unwrap().collect().await.unwrap();
+                assert_eq!(crate::iceberg::fixture::printed(&left), crate::iceberg::fixture::printed(&right), "{predicate} over {by:?}");
+            }
+        });
+    }
+}

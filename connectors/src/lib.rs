@@ -1,0 +1,20 @@
+//! Outside systems as tables. A [`Connector`] shows one system; the [`Registry`] holds those of the config.
+//!
+//! Invariants:
+//! - This crate knows no principal and no policy: it cannot leak what it does not know, and cannot grant it either.
+//! - What a source cannot do right it refuses by name ([`Error::Unsupported`]); it never answers with other rows.
+//! - A table handed out is pinned: the same [`Version`] always gives the same rows and the same partitions.
+//! - Every cache, pool and wait has a bound in the source's config.
+
+mod capabilities;
+mod config;
+mod connector;
+mod error;
+pub mod iceberg;
+mod registry;
+
+pub use capabilities::{Capabilities, Pushdown};
+pub use config::SourceConfig;
+pub use connector::{Connector, SourceTable, TableEntry, TableKind, Version};
+pub use error::{Error, ErrorKind, Result};
+pub use registry::Registry;

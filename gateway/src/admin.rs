@@ -1,0 +1,44 @@
+//! The operators' listener: metrics and probes. It has no authentication and is bound to loopback by default.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::app::App;
+use crate::status::Answer;
+
+/// `/metrics`, `/livez`, `/readyz`.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(app)
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    match app.metrics.text(&app) {
+        Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, Answer::of(&error, "metrics").message).into_response(),
+    }
+}
+
+/// Ready when every source answers; each line names a source.
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let mut status = StatusCode::OK;
+    let mut text = String::new();
+    for (name, outcome) in app.engine.check().await {
+        match outcome {
+            Ok(()) => text.push_str(&format!("ok {name}\n")),
+            Err(error) => {
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                text.push_str(&format!("FAIL {name}: {error}\n"));
+            }
+        }
+    }
+    (status, text).into_response()
+}

@@ -1,0 +1,100 @@
+//! Credentials out of a call's headers, and who they prove. The same for gRPC and HTTP, since gRPC metadata are headers.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use policies::{Authenticated, Authenticator, Credentials, Secret};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+
+/// The cookie that carries session options for clients that keep cookies and not tokens (the JDBC driver).
+pub(crate) const SESSION_COOKIE: &str = "lakegate_session";
+
+/// Base64 of Basic credentials: Go clients leave the padding out.
+const BASIC: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Proves the caller.
+///
+/// # Errors
+/// `NoCredentials`, `Authorization` for a header that cannot be read, or the identity's refusal.
+pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Authenticated> {
+    let credentials = credentials(headers)?;
+    let mut proven = app.identity.authenticate(&credentials).await?;
+    if let Some(options) = cookie_options(app, headers, proven.principal.subject()).await {
+        proven.options.extend(options);
+    }
+    Ok(proven)
+}
+
+/// The credentials of the authorization header.
+///
+/// # Errors
+/// `NoCredentials` when there is no such header, `Authorization` when it is neither Basic nor Bearer.
+pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials> {
+    let header = headers.get(AUTHORIZATION).ok_or(Error::NoCredentials)?;
+    let text = header.to_str().map_err(|_| Error::Authorization { problem: "it is not ASCII" })?;
+    let (scheme, value) = text.trim().split_once(' ').ok_or(Error::Authorization { problem: "it has no value" })?;
+    let value = value.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Credentials::Bearer(Secret::from(value.to_owned())));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(Error::Authorization { problem: "the scheme is neither Basic nor Bearer" });
+    }
+    let decoded = BASIC.decode(value).map_err(|_| Error::Authorization { problem: "it is not base64" })?;
+    let pair = String::from_utf8(decoded).map_err(|_| Error::Authorization { problem: "it is not UTF-8" })?;
+    let (user, password) = pair.split_once(':').ok_or(Error::Authorization { problem: "it has no colon" })?;
+    Ok(Credentials::Basic { user: user.to_owned(), password: Secret::from(password.to_owned()) })
+}
+
+/// Options of a session cookie that was made for the same subject; anything else in a cookie is no error, since
+/// clients keep cookies longer than they should.
+async fn cookie_options(app: &App, headers: &HeaderMap, subject: &str) -> Option<BTreeMap<String, String>> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let value = cookies
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == SESSION_COOKIE)
+        .map(|(_, value)| value.trim_matches('"').to_owned())?;
+    let proven = app.identity.authenticate(&Credentials::Bearer(Secret::from(value))).await.ok()?;
+    (proven.principal.subject() == subject).then_some(proven.options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &str) -> Result<Credentials> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, value.parse().unwrap());
+        credentials(&headers)
+    }
+
+    #[test]
+    fn basic_is_read_with_and_without_padding() {
+        for value in ["Basic YW5uOnNlY3JldA==", "basic YW5uOnNlY3JldA", "Basic  YW5uOnNlY3JldA="] {
+            match parsed(value) {
+                Ok(Credentials::Basic { user, password }) => {
+                    assert_eq!((user.as_str(), password.expose()), ("ann", "secret"));
+                }
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert!(matches!(credentials(&HeaderMap::new()), Err(Error::NoCredentials)));
+        for value in ["Basic", "Basic !!!", "Digest x", "Basic YW5u", "Bearer"] {
+            assert!(matches!(parsed(value), Err(Error::Authorization { .. })), "{value}");
+        }
+    }
+}

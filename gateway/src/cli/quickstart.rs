@@ -1,0 +1,140 @@
+//! `lakegate quickstart`: one command from nothing to a lake that answers.
+//!
+//! Order of a start, so that what can be refused is refused before anything is made: flags, folder and its lock, ports, config; then the
+//! accounts, the room on the disk and the lake, the gateway. Everything that is made can be found half made by the next start, which
+//! finishes it.
+//!
+//! Invariants:
+//! * One folder has one quickstart at a time; the lock lasts as long as the process.
+//! * Passwords are random, lie in files of mode 0600, and are printed in the snippets only.
+//! * Standard output holds the line `ready ...` and the snippets, nothing else; progress goes to standard error.
+
+mod accounts;
+mod bar;
+mod error;
+mod folder;
+mod lake;
+mod ports;
+mod settings;
+mod snippets;
+
+pub(super) use error::Error;
+
+use super::Failure;
+use crate::config::{Config, Environment, parse_address};
+use crate::serve;
+use folder::Folder;
+use ports::Ports;
+use snippets::At;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Make a sample lake and serve it on this machine
+///
+/// The first start generates the TPC-H tables into DIR, with users and random passwords; later starts find them and are ready in seconds. When
+/// the gateway serves, one line `ready flight=URL rest=URL` comes on the standard output, then snippets to paste for pyarrow, ADBC, JDBC and
+/// curl. Ctrl-C or SIGTERM lets running answers end; a second one ends at once.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  lakegate quickstart
+  lakegate quickstart --dir /tmp/lake --scale 1
+  lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --admin 127.0.0.1:0
+
+DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml and
+policies.toml (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
+
+Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
+pub(super) struct Arguments {
+    /// Where lake, users and config lie; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "./lakegate-data")]
+    dir: PathBuf,
+    /// Address of Flight SQL (gRPC); port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051", value_parser = parse_address)]
+    flight: SocketAddr,
+    /// Address of REST; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    rest: SocketAddr,
+    /// Address of metrics and health checks; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", value_parser = parse_address)]
+    admin: SocketAddr,
+    /// Scale of the sample, 1 being six million order lines in 300 MB [default: that of the lake in DIR, 0.1 for a new one]
+    #[arg(long, value_name = "N", value_parser = parse_scale)]
+    scale: Option<f64>,
+}
+
+/// The scale of a new lake when none is asked for.
+const SCALE: f64 = 0.1;
+
+fn parse_scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    ingest::sample::check_scale(scale).map(|()| scale).map_err(|error| error.to_string())
+}
+
+/// Runs until Ctrl-C, SIGTERM or a failure.
+pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
+    let folder = Folder::open(&arguments.dir)?;
+    let ports = Ports::take(&arguments)?;
+    let text = settings::gateway(&folder, &arguments);
+    let config = Config::parse(&text, &folder.path("gateway.toml"), environment)?;
+    folder.write("gateway.toml", &text)?;
+    folder.write("seal.key", &settings::seal_key()?)?;
+    let runtime = super::runtime()?;
+    let served = runtime.block_on(serve(&arguments, &folder, ports, config, environment));
+    // An encoder that was told to stop ends at its next batch; the folder stays locked until then.
+    drop(runtime);
+    served
+}
+
+async fn serve(
+    arguments: &Arguments,
+    folder: &Folder,
+    ports: Ports,
+    config: Config,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let accounts = accounts::ensure(folder).await?;
+    tokio::select! {
+        made = lake::ensure(folder, arguments.scale) => made?,
+        asked = asked_to_stop() => {
+            asked?;
+            return Err(Error::Stopped.into());
+        }
+    }
+    drop(ports);
+    let running = serve::start(config, environment).await?;
+    let at = At::new(folder, running.flight, running.rest);
+    folder.write("endpoints.json", &settings::endpoints(&at))?;
+    let snippets = snippets::render(&at, &accounts)?;
+    announce(&at, &snippets).map_err(|source| Failure::io("writing to the standard output", source))?;
+    asked_to_stop().await?;
+    running.stop();
+    tokio::select! {
+        () = running.stopped() => Ok(()),
+        again = asked_to_stop() => again,
+    }
+}
+
+/// The line that scripts wait for, then the snippets for people.
+fn announce(at: &At, snippets: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "ready flight={} rest={}", at.flight, at.rest)?;
+    out.flush()?;
+    out.write_all(snippets.as_bytes())?;
+    out.flush()
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> Result<(), Failure> {
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

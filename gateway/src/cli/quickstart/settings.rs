@@ -1,0 +1,73 @@
+//! The files that a start writes anew: the gateway's config, its key, and where it listens.
+
+use std::path::Path;
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::Arguments;
+use super::error::{Error, Result};
+use super::folder::Folder;
+use super::snippets::At;
+
+/// A complete config, which `lakegate serve --config` takes too.
+pub(super) fn gateway(folder: &Folder, arguments: &Arguments) -> String {
+    let path = |name: &str| quoted(&folder.path(name));
+    let key = toml::Value::from(format!("file:{}", folder.path("seal.key").display()));
+    format!(
+        "# Written anew by every `lakegate quickstart` on this folder.
+# `lakegate serve --config` takes it as it is; copy it before you change it.
+
+[listen]
+flight = \"{flight}\"
+rest = \"{rest}\"
+admin = \"{admin}\"
+
+[seal]
+keys = [{key}]
+
+[identity]
+users = {users}
+
+[policies]
+file = {policies}
+
+[session]
+catalog = \"lake\"
+schema = \"gold\"
+
+[planner.sources.lake]
+kind = \"iceberg\"
+catalog = {catalog}
+warehouse = {warehouse}
+",
+        flight = arguments.flight,
+        rest = arguments.rest,
+        admin = arguments.admin,
+        users = path("users.toml"),
+        policies = path("policies.toml"),
+        catalog = path("catalog.sqlite"),
+        warehouse = path("warehouse"),
+    )
+}
+
+/// A fresh key for tokens and tickets: what an earlier start has sealed is void.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub(super) fn seal_key() -> Result<String> {
+    let mut key = [0_u8; 32];
+    rand::fill(&mut key).map_err(|_| Error::Random)?;
+    Ok(BASE64_STANDARD.encode(key) + "\n")
+}
+
+/// Where the running gateway listens, for scripts and for `lakegate sql`.
+pub(super) fn endpoints(at: &At) -> String {
+    format!("{:#}\n", serde_json::json!({ "flight": at.flight, "rest": at.rest }))
+}
+
+/// A path as a TOML string.
+fn quoted(path: &Path) -> toml::Value {
+    toml::Value::from(path.display().to_string())
+}

@@ -1,0 +1,1 @@
+@LAKEGATE@ sql --credentials @CREDENTIALS_FILE@ --user @USER@ -c "SELECT p_brand, avg(ps_supplycost) AS cost FROM lake.gold.part JOIN lake.gold.partsupp ON ps_partkey = p_partkey GROUP BY p_brand ORDER BY cost LIMIT 5"

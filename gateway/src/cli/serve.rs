@@ -1,0 +1,62 @@
+//! `lakegate serve`: runs a gateway until it is told to stop.
+
+use super::Failure;
+use crate::config::{Config, Environment};
+use crate::serve;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run a gateway
+///
+/// Reads the config, opens users, policies, keys and sources, listens, and prints one line `ready flight=URL rest=URL
+/// admin=URL` on the standard output. The log goes to the standard error output. Ctrl-C or SIGTERM lets running answers
+/// end within `limits.drain_timeout`; a second one ends at once.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  lakegate serve --config /etc/lakegate/gateway.toml
+  LAKEGATE__LISTEN__REST=127.0.0.1:0 lakegate serve --config gateway.toml
+
+Every key of the file is shown with its default in deploy/config/gateway.toml. A key `a.b` can be set by the variable
+LAKEGATE__A__B as well, which wins over the file.
+
+Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
+pub(super) struct Arguments {
+    /// The config file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config, environment)?;
+    let scheme = if config.tls.pair().is_some() { ("grpc+tls", "https") } else { ("grpc", "http") };
+    let runtime = super::runtime()?;
+    runtime.block_on(async {
+        let running = serve::start(config, environment).await?;
+        let ready = format!(
+            "ready flight={}://{} rest={}://{} admin=http://{}\n",
+            scheme.0, running.flight, scheme.1, running.rest, running.admin
+        );
+        let mut out = io::stdout().lock();
+        let told = out.write_all(ready.as_bytes()).and_then(|()| out.flush());
+        drop(out);
+        told.map_err(|source| Failure::io("writing the ready line", source))?;
+        asked_to_stop().await?;
+        running.stop();
+        tokio::select! {
+            () = running.stopped() => Ok(()),
+            again = asked_to_stop() => again,
+        }
+    })
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> Result<(), Failure> {
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
+        _ = terminate.recv() => Ok(()),
+    }
+}

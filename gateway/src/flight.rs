@@ -1,0 +1,194 @@
+//! The Flight SQL service: one method a call, each of them thin. What a call means is in the file named after it.
+//!
+//! The service is implemented on Flight itself and not on arrow-flight's `FlightSqlService`, because that trait answers
+//! GetSchema and PollFlightInfo with UNIMPLEMENTED, knows no session actions, and refuses a raw statement before any
+//! code of ours runs. This way every call passes one place for identity, metrics and errors.
+
+mod actions;
+mod asked;
+mod bind;
+mod encode;
+mod handshake;
+mod info;
+mod metadata;
+mod prepared;
+mod screen;
+mod session_options;
+mod sql_info;
+mod rows;
+mod xdbc;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::{Stream, StreamExt, stream};
+use http::HeaderMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::session::{RequestContext, request_id};
+use crate::status::Answer;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
+
+/// The service as routes of a listener.
+pub(crate) fn router(app: Arc<App>) -> axum::Router {
+    let message_max = usize::try_from(app.config.limits.request_bytes_max.as_u64()).unwrap_or(usize::MAX);
+    let service = FlightServiceServer::new(Flight { app })
+        .max_decoding_message_size(message_max)
+        .max_encoding_message_size(usize::MAX);
+    tonic::service::Routes::new(service).into_axum_router()
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    app: Arc<App>,
+}
+
+/// A call on its way: its name, its headers, and when it began.
+struct Call {
+    method: &'static str,
+    id: String,
+    headers: HeaderMap,
+    began: Instant,
+}
+
+impl Call {
+    fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
+        let (metadata, _, message) = request.into_parts();
+        let headers = metadata.into_headers();
+        let id = request_id(&headers);
+        (Self { method, id, headers, began: Instant::now() }, message)
+    }
+
+    /// Counts the call and turns a failure into its status.
+    fn close<T>(self, app: &App, outcome: Result<T>) -> Result<T, Status> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        match outcome {
+            Ok(answer) => {
+                app.metrics.answered("flight", self.method, "OK", seconds);
+                Ok(answer)
+            }
+            Err(error) => {
+                let answer = Answer::of(&error, &self.id);
+                app.metrics.answered("flight", self.method, answer.code, seconds);
+                Err(answer.status())
+            }
+        }
+    }
+}
+
+impl Flight {
+    async fn context(&self, call: &Call) -> Result<RequestContext> {
+        RequestContext::open(&self.app, &call.headers, &call.id).await
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for Flight {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Answers<FlightData>;
+    type DoPutStream = Answers<PutResult>;
+    type DoActionStream = Answers<arrow_flight::Result>;
+    type ListActionsStream = Answers<ActionType>;
+    type DoExchangeStream = Answers<FlightData>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        let (call, messages) = Call::open("Handshake", request);
+        let outcome = handshake::answer(&self.app, &call.headers, messages).await;
+        call.close(&self.app, outcome)
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let (call, criteria) = Call::open("ListFlights", request);
+        let outcome = async {
+            let context = self.context(&call).await?;
+            let flights = info::list(&self.app, &context, &criteria.expression).await?;
+            Ok(Response::new(stream::iter(flights.into_iter().map(Ok)).boxed()))
+        };
+        let outcome = outcome.await;
+        call.close(&self.app, outcome)
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let (call, descriptor) = Call::open("GetFlightInfo", request);
+        let outcome = async { info::flight_info(&self.app, &self.context(&call).await?, descriptor).await };
+        let outcome = outcome.await;
+        call.close(&self.app, outcome)
+    }
+
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let (call, descriptor) = Call::open("PollFlightInfo", request);
+        let outcome = async { info::poll(&self.app, &self.context(&call).await?, descriptor).await };
+        let outcome = outcome.await;
+        call.close(&self.app, outcome)
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let (call, descriptor) = Call::open("GetSchema", request);
+        let outcome = async { info::schema(&self.app, &self.context(&call).await?, &descriptor).await };
+        let outcome = outcome.await.map(Response::new);
+        call.close(&self.app, outcome)
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let (call, ticket) = Call::open("DoGet", request);
+        let outcome = async { rows::answer(&self.app, &self.context(&call).await?, &ticket.ticket).await };
+        let outcome = outcome.await.map(Response::new);
+        call.close(&self.app, outcome)
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        let (call, messages) = Call::open("DoPut", request);
+        let outcome = async {
+            let context = self.context(&call).await?;
+            bind::answer(&self.app, &context, messages).await
+        };
+        let outcome = outcome.await.map(|put| put.map(|result| one(result)));
+        call.close(&self.app, outcome)
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let (call, action) = Call::open("DoAction", request);
+        let outcome = async {
+            let context = self.context(&call).await?;
+            actions::answer(&self.app, &context, action).await
+        };
+        let outcome = outcome.await.map(|response| response.map(|body| one(arrow_flight::Result { body })));
+        call.close(&self.app, outcome)
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        let (call, _) = Call::open("ListActions", request);
+        let outcome = self.context(&call).await.map(|_| {
+            let types = actions::NAMES.iter().map(|(name, text)| {
+                Ok(ActionType { r#type: (*name).to_owned(), description: (*text).to_owned() })
+            });
+            Response::new(stream::iter(types).boxed() as Self::ListActionsStream)
+        });
+        call.close(&self.app, outcome)
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        let (call, _) = Call::open("DoExchange", request);
+        call.close(&self.app, Err(Error::Unsupported { what: "DoExchange".to_owned() }))
+    }
+}
+
+fn one<T: Send + 'static>(answer: T) -> Answers<T> {
+    stream::once(async move { Ok(answer) }).boxed()
+}

@@ -1,0 +1,136 @@
+//! Batches to Flight messages.
+//!
+//! A message carries about a mebibyte: clients refuse above 4 or 16 MiB, and both tonic and h2 copy a body, which is
+//! cheapest while it fits the cache. While an operator is silent (a large sort), an empty batch goes out at every
+//! heartbeat, because proxies and load balancers close a connection on which nothing moves.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::writer::{CompressionContext, DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow_flight::{FlightData, SchemaAsIpc};
+use futures::{StreamExt, stream};
+use planner::Running;
+use tonic::Status;
+
+use super::Answers;
+use crate::admission::Place;
+use crate::app::App;
+use crate::edge::plain_batch;
+use crate::error::{Error, Result};
+use crate::running::Registered;
+use crate::status::Answer;
+
+/// Bytes of rows that a message aims at.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// An answer on its way out. It holds the query's place and its name until the last byte or the client's departure.
+pub(super) struct Stream {
+    pub(super) app: Arc<App>,
+    pub(super) schema: SchemaRef,
+    pub(super) request: String,
+    pub(super) registered: Registered,
+    pub(super) _place: Place,
+}
+
+struct State {
+    stream: Stream,
+    running: Running,
+    is_over: bool,
+}
+
+impl Stream {
+    /// The schema message, then the rows as they come.
+    pub(super) fn encode(self, running: Running) -> Answers<FlightData> {
+        let schema = schema_message(&self.schema);
+        let state = State { stream: self, running, is_over: false };
+        let rows = stream::unfold(state, |mut state| async move {
+            if state.is_over {
+                return None;
+            }
+            let messages = state.next().await?;
+            Some((stream::iter(messages), state))
+        });
+        stream::once(async move { Ok(schema) }).chain(rows.flatten()).boxed()
+    }
+}
+
+impl State {
+    /// The next messages; none at the end.
+    async fn next(&mut self) -> Option<Vec<Result<FlightData, Status>>> {
+        let heartbeat = self.stream.app.config.limits.heartbeat;
+        let outcome = tokio::select! {
+            () = self.stream.registered.cancelled.cancelled() => Some(Err(planner::Error::Cancelled)),
+            batch = self.running.next() => batch,
+            () = tokio::time::sleep(heartbeat) => Some(Ok(RecordBatch::new_empty(Arc::clone(&self.running.schema)))),
+        };
+        let encoded = match outcome? {
+            Ok(batch) => self.stream.messages(&batch),
+            Err(error) => Err(Error::Planner(error)),
+        };
+        Some(match encoded {
+            Ok(messages) => messages.into_iter().map(Ok).collect(),
+            Err(error) => {
+                self.is_over = true;
+                vec![Err(Answer::of(&error, &self.stream.request).status())]
+            }
+        })
+    }
+}
+
+impl Stream {
+    fn messages(&self, batch: &RecordBatch) -> Result<Vec<FlightData>> {
+        let plain = plain_batch(batch, &self.schema)?;
+        let messages = batch_messages(&plain)?;
+        let bytes = messages.iter().map(|message| message.data_body.len()).sum();
+        self.app.metrics.sent("flight", plain.num_rows(), bytes);
+        Ok(messages)
+    }
+}
+
+/// The message that starts every stream.
+pub(super) fn schema_message(schema: &Schema) -> FlightData {
+    let options = IpcWriteOptions::default();
+    SchemaAsIpc::new(schema, &options).into()
+}
+
+/// A whole small result.
+///
+/// # Errors
+/// `Internal` when a batch cannot be encoded.
+pub(super) fn all(batch: &RecordBatch) -> Result<Vec<FlightData>> {
+    let mut messages = vec![schema_message(batch.schema_ref())];
+    messages.extend(batch_messages(batch)?);
+    Ok(messages)
+}
+
+fn batch_messages(batch: &RecordBatch) -> Result<Vec<FlightData>> {
+    let rows = rows_each(batch)?;
+    if batch.num_rows() <= rows {
+        return Ok(vec![message(batch)?]);
+    }
+    (0..batch.num_rows())
+        .step_by(rows)
+        .map(|from| message(&batch.slice(from, rows.min(batch.num_rows() - from))))
+        .collect()
+}
+
+/// Rows to a message, so that all messages of a batch are of one size.
+fn rows_each(batch: &RecordBatch) -> Result<usize> {
+    let mut bytes = 0;
+    for column in batch.columns() {
+        bytes += column.to_data().get_slice_memory_size()?;
+    }
+    let messages = bytes.div_ceil(MESSAGE_BYTES).max(1);
+    Ok(batch.num_rows().div_ceil(messages).max(1))
+}
+
+fn message(batch: &RecordBatch) -> Result<FlightData> {
+    let options = IpcWriteOptions::default();
+    // Plain types have no dictionaries, so there is nothing to track from one message to the next.
+    let mut tracker = DictionaryTracker::new(false);
+    let mut compression = CompressionContext::default();
+    let (_, encoded) = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut compression)?;
+    Ok(FlightData::from(encoded))
+}

@@ -1,0 +1,79 @@
+//! Prepared statements. A handle is the statement itself, sealed: preparing keeps nothing here, binding gives a new
+//! handle with the values inside, and closing has nothing to do.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult};
+use planner::{Query, StatementKind};
+use prost::bytes::Bytes;
+
+use super::asked::no_transaction;
+use super::info::encoded;
+use crate::app::App;
+use crate::edge::{plain_schema, result_schema};
+use crate::error::Result;
+use crate::session::RequestContext;
+use crate::ticket::{self, Handle};
+
+/// An opened handle and the context to run it in: the caller's, with the session that it was prepared in.
+pub(super) struct Opened {
+    pub(super) context: RequestContext,
+    pub(super) handle: Handle,
+}
+
+impl Opened {
+    /// Opens a handle for its owner.
+    ///
+    /// # Errors
+    /// `Ticket` for anything that is not a handle of this caller, `TicketExpired` for an old one.
+    pub(super) fn handle(app: &App, context: &RequestContext, bytes: &Bytes) -> Result<Self> {
+        let opened = ticket::open::<Handle>(&app.seal, &context.principal, bytes)?;
+        let context = RequestContext { session: opened.session, ..context.clone() };
+        Ok(Self { context, handle: opened.content })
+    }
+}
+
+impl Handle {
+    /// The bound values, once there are some.
+    ///
+    /// # Errors
+    /// `Internal` when our own bytes cannot be read.
+    pub(super) fn values(&self) -> Result<Option<RecordBatch>> {
+        self.parameters.as_deref().map(ticket::read_values).transpose()
+    }
+}
+
+/// CreatePreparedStatement.
+pub(super) async fn create(
+    app: &App,
+    context: &RequestContext,
+    request: ActionCreatePreparedStatementRequest,
+) -> Result<ActionCreatePreparedStatementResult> {
+    no_transaction(request.transaction_id.as_ref())?;
+    let described = app.engine.describe(&context.request(), &Query::new(request.query.clone())).await?;
+    let handle = Handle { sql: request.query, parameters: None };
+    let sealed = seal(app, context, handle)?;
+    let dataset_schema = match described.kind {
+        StatementKind::Query | StatementKind::Explain => encoded(&result_schema(&described))?,
+        // An empty schema tells drivers that there is no result set.
+        StatementKind::Set(_) => encoded(&Schema::empty())?,
+    };
+    let parameters = plain_schema(&Schema::new(described.parameters));
+    Ok(ActionCreatePreparedStatementResult {
+        prepared_statement_handle: sealed.into(),
+        dataset_schema,
+        parameter_schema: encoded(&parameters)?,
+    })
+}
+
+/// The handle with `values` inside.
+pub(super) fn bound(opened: &Opened, app: &App, values: &RecordBatch) -> Result<Vec<u8>> {
+    let handle = Handle { sql: opened.handle.sql.clone(), parameters: Some(ticket::write_values(values)?) };
+    seal(app, &opened.context, handle)
+}
+
+fn seal(app: &App, context: &RequestContext, handle: Handle) -> Result<Vec<u8>> {
+    // A prepared statement may be kept for a working day; its tickets are made when it is run and live shorter.
+    let lifetime = app.config.limits.ticket_lifetime.max(std::time::Duration::from_secs(24 * 3600));
+    ticket::seal(&app.seal, &context.principal, &context.session, lifetime, handle)
+}

@@ -1,0 +1,85 @@
+//! DoGet: rows for a ticket. The ticket says what and at which versions; the caller is proven and the policy asked anew.
+
+use arrow::datatypes::Schema;
+use arrow_flight::FlightData;
+use arrow_flight::sql::Command;
+use futures::{StreamExt, stream};
+use planner::Query;
+use prost::bytes::Bytes;
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::asked::{command, no_transaction, text};
+use super::encode::{self, Stream};
+use super::{Answers, metadata};
+use crate::app::App;
+use crate::edge::result_schema;
+use crate::error::{Error, Result};
+use crate::session::RequestContext;
+use crate::ticket::{self, Content};
+
+pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Answers<FlightData>> {
+    match ticket::open::<Content>(&app.seal, &context.principal, bytes) {
+        Ok(opened) => {
+            let context = RequestContext { session: opened.session, ..context.clone() };
+            by_content(app, &context, opened.content).await
+        }
+        Err(Error::Ticket) => by_raw(app, context, bytes).await,
+        Err(other) => Err(other),
+    }
+}
+
+async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) -> Result<Answers<FlightData>> {
+    match content {
+        Content::Statement(statement) => {
+            let query = statement.query()?;
+            rows(app, context, &statement.id, query).await
+        }
+        Content::Metadata(bytes) => match command(&Bytes::from(bytes)) {
+            Some(command) => metadata_rows(app, context, command?).await,
+            None => Err(Error::Ticket),
+        },
+        Content::Nothing => {
+            let schema = encode::schema_message(&Schema::empty());
+            Ok(stream::once(async move { Ok(schema) }).boxed())
+        }
+    }
+}
+
+/// Tickets that a client wrote itself: SQL text, or a command that needs no ticket of ours.
+async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Answers<FlightData>> {
+    let sql = match command(bytes) {
+        Some(Ok(Command::CommandStatementQuery(query))) => {
+            no_transaction(query.transaction_id.as_ref())?;
+            query.query
+        }
+        Some(Ok(Command::TicketStatementQuery(inner))) => text(&inner.statement_handle).ok_or(Error::Ticket)?,
+        Some(Ok(command)) if metadata::is_metadata(&command) => return metadata_rows(app, context, command).await,
+        Some(_) => return Err(Error::Ticket),
+        None => text(bytes).ok_or(Error::Ticket)?,
+    };
+    let id = Uuid::now_v7().simple().to_string();
+    rows(app, context, &id, Query::new(sql)).await
+}
+
+async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Answers<FlightData>> {
+    let place = app.admission.enter(context.principal.subject()).await?;
+    let request = context.request();
+    let described = app.engine.describe(&request, &query).await?;
+    let running = app.engine.run(&request, &query).await?;
+    let registered = app.running.register(context.principal.subject(), id);
+    let stream = Stream {
+        app: Arc::clone(app),
+        schema: result_schema(&described),
+        request: context.id.clone(),
+        registered,
+        _place: place,
+    };
+    Ok(stream.encode(running))
+}
+
+async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Answers<FlightData>> {
+    let batch = metadata::rows(app, context, command).await?;
+    let messages = encode::all(&batch)?;
+    Ok(stream::iter(messages.into_iter().map(Ok)).boxed())
+}

@@ -1,0 +1,108 @@
+//! What is counted, with every name in one place. `/metrics` of the admin listener prints it in Prometheus' text form.
+
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+
+/// The counters of one gateway.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    rows: IntCounterVec,
+    bytes: IntCounterVec,
+    connections: IntGaugeVec,
+    queries: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// `Internal` when two metrics share a name.
+    pub fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: counter("lakegate_requests_total", "Calls answered.", &["protocol", "method", "code"])?,
+            durations: histogram("lakegate_request_duration_seconds", "Time to the head of an answer.", &["protocol", "method"])?,
+            rows: counter("lakegate_rows_sent_total", "Rows sent to clients.", &["protocol"])?,
+            bytes: counter("lakegate_bytes_sent_total", "Bytes of encoded rows sent to clients.", &["protocol"])?,
+            connections: gauge("lakegate_connections", "Connections open now.", &["protocol"])?,
+            queries: gauge("lakegate_queries", "Queries now, by state.", &["state"])?,
+            registry,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 6] = [
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.durations.clone()),
+            Box::new(metrics.rows.clone()),
+            Box::new(metrics.bytes.clone()),
+            Box::new(metrics.connections.clone()),
+            Box::new(metrics.queries.clone()),
+        ];
+        for collector in all {
+            metrics.registry.register(collector).map_err(internal)?;
+        }
+        Ok(metrics)
+    }
+
+    /// A call was answered.
+    pub fn answered(&self, protocol: &str, method: &str, code: &str, seconds: f64) {
+        self.requests.with_label_values(&[protocol, method, code]).inc();
+        self.durations.with_label_values(&[protocol, method]).observe(seconds);
+    }
+
+    /// Rows went out.
+    pub fn sent(&self, protocol: &str, rows: usize, bytes: usize) {
+        self.rows.with_label_values(&[protocol]).inc_by(rows as u64);
+        self.bytes.with_label_values(&[protocol]).inc_by(bytes as u64);
+    }
+
+    /// Counts a connection while the answer lives.
+    pub fn connection(&self, protocol: &str) -> Connected {
+        let gauge = self.connections.with_label_values(&[protocol]);
+        gauge.inc();
+        Connected(gauge)
+    }
+
+    /// Everything as text.
+    ///
+    /// # Errors
+    /// `Internal` when encoding fails.
+    pub fn text(&self, app: &App) -> Result<String> {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.queries.with_label_values(&["running"]).set(count(app.engine.running()));
+        self.queries.with_label_values(&["waiting"]).set(count(app.admission.waiting()));
+        let mut bytes = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut bytes).map_err(internal)?;
+        String::from_utf8(bytes).map_err(|error| Error::Internal { message: error.to_string() })
+    }
+}
+
+/// An open connection in the count.
+#[derive(Debug)]
+pub struct Connected(prometheus::IntGauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn internal(error: prometheus::Error) -> Error {
+    Error::Internal { message: error.to_string() }
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels).map_err(internal)
+}
+
+fn gauge(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(name, help), labels).map_err(internal)
+}
+
+fn histogram(name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+    let buckets = vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels).map_err(internal)
+}

@@ -1,0 +1,40 @@
+//! Who calls. [`identify`] stands before every route but the open ones; a route takes its [`Caller`] as an argument
+//! and so cannot be reached by anybody who was not proven.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::rest::envelope::RequestName;
+use crate::rest::problem::Refusal;
+use crate::session::RequestContext;
+
+/// A proven caller with the context of the call.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub(super) RequestContext);
+
+/// Proves the caller, or answers 401.
+pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestName>().map(|name| name.0.clone()).unwrap_or_default();
+    match RequestContext::open(&app, request.headers(), &id).await {
+        Ok(context) => {
+            request.extensions_mut().insert(Caller(context));
+            next.run(request).await
+        }
+        Err(error) => Refusal::from(error).into_response(),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let missing = || Refusal::from(Error::Internal { message: "a route without a proven caller".to_owned() });
+        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
+    }
+}

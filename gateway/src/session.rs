@@ -1,0 +1,105 @@
+//! The context of one call, built afresh each time: who, in which session, until when. Nothing of it stays here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use policies::Principal;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::authenticate;
+use crate::error::Result;
+
+/// The header that names a call; a caller's own name is kept when it is short and plain.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Names the call in logs and answers.
+    pub id: String,
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// Settings to read the statement with.
+    pub session: planner::Session,
+    /// When the caller stops waiting, if it said so.
+    pub deadline: Option<Instant>,
+}
+
+impl RequestContext {
+    /// Proves the caller and builds the context.
+    ///
+    /// # Errors
+    /// The refusal of the credentials, or a session option that has become invalid.
+    pub async fn open(app: &App, headers: &HeaderMap, id: &str) -> Result<Self> {
+        let proven = authenticate(app, headers).await?;
+        Ok(Self {
+            id: id.to_owned(),
+            principal: Arc::new(proven.principal),
+            session: session(app, &proven.options),
+            deadline: grpc_timeout(headers).map(|timeout| Instant::now() + timeout),
+        })
+    }
+
+    /// As the planner takes it.
+    pub fn request(&self) -> planner::Request {
+        planner::Request {
+            id: self.id.clone(),
+            principal: Arc::clone(&self.principal),
+            session: self.session.clone(),
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// The default session with `options` over it.
+fn session(app: &App, options: &BTreeMap<String, String>) -> planner::Session {
+    let defaults = &app.config.session;
+    let option = |key: &str, default: &str| options.get(key).map_or_else(|| default.to_owned(), Clone::clone);
+    planner::Session {
+        catalog: option("catalog", &defaults.catalog),
+        schema: option("schema", &defaults.schema),
+        time_zone: option("timezone", &defaults.time_zone),
+    }
+}
+
+/// What differs from the default session, as options of a token.
+pub(crate) fn options(app: &App, session: &planner::Session) -> BTreeMap<String, String> {
+    let defaults = &app.config.session;
+    let pairs = [
+        ("catalog", &session.catalog, &defaults.catalog),
+        ("schema", &session.schema, &defaults.schema),
+        ("timezone", &session.time_zone, &defaults.time_zone),
+    ];
+    let changed = pairs.into_iter().filter(|(_, value, default)| value != default);
+    changed.map(|(key, value, _)| (key.to_owned(), value.clone())).collect()
+}
+
+/// The id of a call: the caller's when it is plain, else a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> String {
+    let is_plain = |id: &&str| {
+        !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain) {
+        Some(id) => id.to_owned(),
+        None => Uuid::now_v7().simple().to_string(),
+    }
+}
+
+/// The `grpc-timeout` header: up to eight digits and a unit (gRPC over HTTP/2, "Timeout").
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}

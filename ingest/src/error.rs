@@ -1,0 +1,266 @@
+//! What can go wrong while loading, split by what the caller can do about it.
+//!
+//! Display is one lower-case line that names the thing at fault; the cause is the `source`, never part of the line.
+
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+
+/// The result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every failure of an append, a commit or a load.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The contract contradicts itself; the author of the contract must change it.
+    #[error("the contract of {table} is not usable: {problem}")]
+    Contract {
+        /// The dataset, `zone.name`.
+        table: String,
+        /// What is contradictory, one lower-case phrase.
+        problem: String,
+    },
+    /// The table in the catalog was made from another contract.
+    #[error("the table {table} exists with another {aspect}: {found}, expected {expected}")]
+    Differs {
+        /// The table, `zone.name`.
+        table: String,
+        /// Schema, key or partitioning.
+        aspect: &'static str,
+        /// As the catalog has it.
+        found: String,
+        /// As the contract has it.
+        expected: String,
+    },
+    /// The table holds data that did not come from this load; it is left alone.
+    #[error("the table {table} already holds other data: {found}")]
+    Occupied {
+        /// The table, `zone.name`.
+        table: String,
+        /// The token of the newest snapshot, or `no token`.
+        found: String,
+    },
+    /// A batch does not fit the table.
+    #[error("column {column} of {table} {problem}")]
+    Column {
+        /// The table, `zone.name`.
+        table: String,
+        /// The column at fault.
+        column: String,
+        /// What is wrong with it.
+        problem: ColumnProblem,
+    },
+    /// A bound of the config cannot work.
+    #[error("the key {key} {problem}")]
+    Config {
+        /// The key of [`crate::Config`].
+        key: &'static str,
+        /// Why.
+        problem: &'static str,
+    },
+    /// The scale of a sample is outside its bounds.
+    #[error("the scale {scale} is not between {min} and {max}")]
+    Scale {
+        /// As asked.
+        scale: f64,
+        /// The smallest scale.
+        min: f64,
+        /// The largest scale.
+        max: f64,
+    },
+    /// The disk or the quota is full. What was half written is removed or replaced by the next run.
+    #[error("no space left at {path}{}", Room { needed: *needed, available: *available })]
+    DiskFull {
+        /// The file or folder that could not grow.
+        path: String,
+        /// Bytes that this step wanted, where known.
+        needed: Option<u64>,
+        /// Bytes that the file system still gives, where known.
+        available: Option<u64>,
+        /// The failing call; none when the room was measured before anything was written.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A file or folder could not be written or removed.
+    #[error("cannot {action} {path}")]
+    Storage {
+        /// `create`, `write`, `close` or `remove`.
+        action: &'static str,
+        /// The file or folder.
+        path: String,
+        /// The failing call.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Arrow or Parquet refused the rows.
+    #[error("cannot encode rows of {table}")]
+    Encode {
+        /// The table, `zone.name`.
+        table: String,
+        /// The refusal.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The catalog refused or failed; nothing was published by this call.
+    #[error("the catalog could not {action} {subject}")]
+    Catalog {
+        /// `load`, `create`, `append to`, ...
+        action: &'static str,
+        /// Table or namespace.
+        subject: String,
+        /// Its answer.
+        #[source]
+        source: Box<iceberg::Error>,
+    },
+    /// The embedded lake could not be opened or made.
+    #[error("cannot open the lake at {path}")]
+    Lake {
+        /// The catalog file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Others committed first, again and again. Retrying with the same token is safe.
+    #[error("gave up on {table} after {attempts} commits that others overtook")]
+    Conflict {
+        /// The table.
+        table: String,
+        /// How many times it was tried.
+        attempts: usize,
+    },
+    /// The catalog failed while publishing and the snapshot is not seen. It may still appear; retrying with the same token is safe.
+    #[error("cannot tell whether the commit {token} to {table} took place")]
+    Unknown {
+        /// The table.
+        table: String,
+        /// The commit token.
+        token: String,
+        /// The catalog's failure.
+        #[source]
+        source: Box<iceberg::Error>,
+    },
+    /// Rows were lost or doubled on the way. Nothing was published.
+    #[error("{table} has {found} rows {place}, expected {expected}")]
+    Count {
+        /// The table.
+        table: String,
+        /// Where they were counted.
+        place: &'static str,
+        /// Rows there.
+        found: u64,
+        /// Rows that should be there.
+        expected: u64,
+    },
+    /// The caller went away; nothing was published.
+    #[error("the append to {table} was cancelled")]
+    Cancelled {
+        /// The table.
+        table: String,
+    },
+    /// A thread of the append ended in a panic: a defect of this program.
+    #[error("the {part} of {table} crashed")]
+    Crashed {
+        /// Which thread.
+        part: &'static str,
+        /// The table.
+        table: String,
+    },
+}
+
+/// What a column of a batch may do wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnProblem {
+    /// The table requires it and the batch lacks it.
+    #[error("is missing in the batch")]
+    Missing,
+    /// The batch has it and the table does not know it.
+    #[error("is not known to the table")]
+    Unknown,
+    /// The types differ and no exact conversion exists.
+    #[error("has the type {found}, expected {expected}")]
+    Type {
+        /// In the batch.
+        found: DataType,
+        /// In the table.
+        expected: DataType,
+    },
+    /// A required column holds a null.
+    #[error("is required and holds {nulls} nulls")]
+    Null {
+        /// How many in this batch.
+        nulls: usize,
+    },
+}
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Change the input.
+    Invalid,
+    /// Look at what is there already.
+    Conflict,
+    /// Make room.
+    Full,
+    /// Try again with the same token.
+    Unavailable,
+    /// The caller stopped it.
+    Cancelled,
+    /// A defect.
+    Internal,
+}
+
+impl Error {
+    /// The kind of this error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Contract { .. } | Error::Column { .. } | Error::Config { .. } | Error::Scale { .. } => ErrorKind::Invalid,
+            Error::Differs { .. } | Error::Occupied { .. } => ErrorKind::Conflict,
+            Error::DiskFull { .. } => ErrorKind::Full,
+            Error::Storage { .. } | Error::Catalog { .. } | Error::Lake { .. } | Error::Conflict { .. } | Error::Unknown { .. } => ErrorKind::Unavailable,
+            Error::Cancelled { .. } => ErrorKind::Cancelled,
+            Error::Encode { .. } | Error::Count { .. } | Error::Crashed { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether the same call with the same token may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Full | ErrorKind::Unavailable | ErrorKind::Cancelled => true,
+            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Internal => false,
+        }
+    }
+
+    /// An Arrow kernel refused rows of `table`.
+    pub(crate) fn arrow(table: &str, source: ArrowError) -> Self {
+        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+    }
+
+    /// The Parquet writer refused rows of `table`.
+    pub(crate) fn parquet(table: &str, source: ParquetError) -> Self {
+        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+    }
+
+    /// Iceberg's model refused rows of `table` (a transform, a literal, a data file).
+    pub(crate) fn model(table: &str, source: iceberg::Error) -> Self {
+        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+    }
+}
+
+/// The tail of a disk-full message: only what is known.
+struct Room {
+    needed: Option<u64>,
+    available: Option<u64>,
+}
+
+impl std::fmt::Display for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.needed, self.available) {
+            (Some(needed), Some(available)) => write!(f, ": {needed} bytes needed, {available} available"),
+            (Some(needed), None) => write!(f, ": {needed} bytes needed"),
+            (None, Some(available)) => write!(f, ": {available} bytes available"),
+            (None, None) => Ok(()),
+        }
+    }
+}

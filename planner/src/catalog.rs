@@ -1,0 +1,247 @@
+//! What a principal may know exists: catalogs, schemas and tables. Every listing of every protocol comes from here, so
+//! that a listing shows exactly what a SELECT could read.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use connectors::{Connector, SourceTable, TableKind, Version};
+use connectors::Registry;
+use policies::{Decision, PolicySet, PolicyStore, Principal, TableName};
+
+use crate::error::{Error, Result};
+use crate::information_schema;
+use crate::suggest::nearest;
+
+/// A pattern of SQL LIKE: `%` any text, `_` any one character, backslash escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// A pattern from its text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether `name` fits, letter case counted.
+    pub fn matches(&self, name: &str) -> bool {
+        let pattern: Vec<char> = self.0.chars().collect();
+        let name: Vec<char> = name.chars().collect();
+        fits(&pattern, &name)
+    }
+}
+
+/// Linear in practice and bounded by `pattern * name`: only the last `%` is ever tried again.
+fn fits(pattern: &[char], name: &[char]) -> bool {
+    let (mut at, mut seen, mut retry) = (0, 0, None);
+    while seen < name.len() {
+        match pattern.get(at) {
+            Some('%') => {
+                retry = Some((at + 1, seen));
+                at += 1;
+            }
+            Some('_') => (at, seen) = (at + 1, seen + 1),
+            Some('\\') if pattern.get(at + 1) == Some(&name[seen]) => (at, seen) = (at + 2, seen + 1),
+            Some(letter) if *letter == name[seen] && *letter != '\\' => (at, seen) = (at + 1, seen + 1),
+            _ => match retry {
+                Some((after, from)) => {
+                    retry = Some((after, from + 1));
+                    (at, seen) = (after, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|letter| *letter == '%')
+}
+
+/// Which tables a listing asks for; an absent part asks for all.
+#[derive(Clone, Debug, Default)]
+pub struct TableFilter {
+    /// The catalog, exactly.
+    pub catalog: Option<String>,
+    /// Schemas that fit.
+    pub schema: Option<Pattern>,
+    /// Tables that fit.
+    pub table: Option<Pattern>,
+    /// Kinds wanted.
+    pub kinds: Option<Vec<TableKind>>,
+    /// Whether to read columns, comment and key of each table, which costs a look at the source for each.
+    pub with_columns: bool,
+}
+
+/// A table in a listing.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Catalog.
+    pub catalog: String,
+    /// Schema.
+    pub schema: String,
+    /// Name.
+    pub name: String,
+    /// Table or view.
+    pub kind: TableKind,
+    /// What the owner says about it; only with columns.
+    pub comment: Option<String>,
+    /// The columns, when asked for. A table that cannot be opened has none.
+    pub columns: Option<SchemaRef>,
+    /// Columns that identify a row, in order; only with columns.
+    pub primary_key: Vec<String>,
+}
+
+/// The sources seen through the policies.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    registry: Registry,
+    policies: Arc<dyn PolicyStore>,
+}
+
+impl Catalog {
+    pub(crate) fn new(registry: Registry, policies: Arc<dyn PolicyStore>) -> Self {
+        Self { registry, policies }
+    }
+
+    /// The rules in force now.
+    pub(crate) fn policies(&self) -> Arc<PolicySet> {
+        self.policies.current()
+    }
+
+    /// Every source with its name.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &Arc<dyn Connector>)> {
+        self.registry.names().filter_map(|name| self.registry.get(name).map(|source| (name, source)))
+    }
+
+    /// Catalogs in which the principal may know some table.
+    pub(crate) async fn catalogs(&self, principal: &Principal) -> Result<Vec<String>> {
+        let mut found: Vec<String> = self.schemas(principal, None, None).await?.into_iter().map(|pair| pair.0).collect();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Pairs of catalog and schema in which the principal may know some table, and the information schema of each
+    /// catalog; sorted.
+    pub(crate) async fn schemas(
+        &self,
+        principal: &Principal,
+        catalog: Option<&str>,
+        schema: Option<&Pattern>,
+    ) -> Result<Vec<(String, String)>> {
+        let policies = self.policies();
+        let mut found = Vec::new();
+        for (name, source) in self.sources().filter(|(name, _)| catalog.is_none_or(|wanted| wanted == *name)) {
+            let mut names: Vec<String> = source
+                .schemas()
+                .await?
+                .into_iter()
+                .filter(|schema| policies.reaches_schema(principal, name, schema))
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            names.push(information_schema::NAME.to_owned());
+            names.sort();
+            let fitting = names.into_iter().filter(|name| schema.is_none_or(|pattern| pattern.matches(name)));
+            found.extend(fitting.map(|schema| (name.to_owned(), schema)));
+        }
+        Ok(found)
+    }
+
+    /// Tables that the principal may know, sorted by catalog, schema and name; the information schema's own tables are
+    /// not among them.
+    pub(crate) async fn tables(&self, principal: &Principal, filter: &TableFilter) -> Result<Vec<Table>> {
+        let policies = self.policies();
+        let mut found = Vec::new();
+        for (catalog, source) in self.sources() {
+            if filter.catalog.as_ref().is_some_and(|wanted| wanted != catalog) {
+                continue;
+            }
+            for entry in source.tables().await? {
+                let fits = filter.schema.as_ref().is_none_or(|pattern| pattern.matches(&entry.schema))
+                    && filter.table.as_ref().is_none_or(|pattern| pattern.matches(&entry.name))
+                    && filter.kinds.as_ref().is_none_or(|kinds| kinds.contains(&entry.kind));
+                let name = table_name(catalog, &entry.schema, &entry.name);
+                if !fits || policies.decide(principal, &name) == Decision::Deny {
+                    continue;
+                }
+                found.push(list(source, name, entry.kind, filter.with_columns).await);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A table the principal may read, at `at` or as it is now. Denied and absent are one and the same `UnknownTable`.
+    pub(crate) async fn table(
+        &self,
+        principal: &Principal,
+        name: &TableName,
+        at: Option<&Version>,
+    ) -> Result<SourceTable> {
+        let allowed = matches!(self.policies().decide(principal, name), Decision::Allow(_));
+        let source = self.registry.get(&name.catalog).filter(|_| allowed);
+        if let Some(source) = source {
+            match source.table(&name.schema, &name.table, at).await {
+                Ok(Some(table)) => return Ok(table),
+                Ok(None) => {}
+                Err(connectors::Error::VersionGone { .. }) => {
+                    let version = at.map(ToString::to_string).unwrap_or_default();
+                    return Err(Error::VersionGone { table: name.to_string(), version });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(self.unknown(principal, name).await)
+    }
+
+    async fn unknown(&self, principal: &Principal, name: &TableName) -> Error {
+        let visible = self.tables(principal, &TableFilter::default()).await.unwrap_or_default();
+        let full: Vec<String> =
+            visible.iter().map(|table| format!("{}.{}.{}", table.catalog, table.schema, table.name)).collect();
+        let same_table = visible.iter().position(|table| table.name == name.table).map(|index| full[index].clone());
+        let nearest = same_table.or_else(|| nearest(&name.to_string(), full.iter().map(String::as_str)));
+        Error::UnknownTable { name: name.to_string(), nearest }
+    }
+}
+
+pub(crate) fn table_name(catalog: &str, schema: &str, table: &str) -> TableName {
+    TableName { catalog: catalog.to_owned(), schema: schema.to_owned(), table: table.to_owned() }
+}
+
+/// A table that cannot be opened is still listed, without columns: a listing must not fail for one bad table.
+async fn list(source: &Arc<dyn Connector>, name: TableName, kind: TableKind, with_columns: bool) -> Table {
+    let opened = match with_columns {
+        true => source.table(&name.schema, &name.table, None).await.unwrap_or_else(|error| {
+            tracing::warn!(table = %name, error = %error, "table is listed without its columns");
+            None
+        }),
+        false => None,
+    };
+    let (columns, comment, primary_key) = match opened {
+        Some(table) => (Some(table.schema), table.comment, table.primary_key),
+        None => (None, None, Vec::new()),
+    };
+    Table { catalog: name.catalog, schema: name.schema, name: name.table, kind, comment, columns, primary_key }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn patterns_are_those_of_like() {
+        for (pattern, name, expected) in [
+            ("%", "", true),
+            ("%", "x", true),
+            ("line%", "lineitem", true),
+            ("%item", "lineitem", true),
+            ("l_neitem", "lineitem", true),
+            ("l\\_neitem", "lineitem", false),
+            ("a\\_b", "a_b", true),
+            ("%a%b", "xaxxb", true),
+            ("%a%b", "xaxxbc", false),
+            ("", "x", false),
+            ("", "", true),
+            ("gold", "GOLD", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} {name}");
+        }
+    }
+}

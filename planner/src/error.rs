@@ -1,0 +1,297 @@
+//! What can go wrong between a statement and its rows, split by what the caller can do about it.
+//!
+//! Display is one lower-case line without its source. `from_datafusion` is the one place that takes an engine error
+//! apart; nothing else in the house looks into `DataFusionError`.
+
+use arrow::error::ArrowError;
+use connectors::ErrorKind as SourceErrorKind;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use thiserror::Error;
+
+use crate::suggest::nearest;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of planning or running a statement.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The text is not SQL. Line and column count from one; zero when the parser did not say.
+    #[error("syntax error at line {line}, column {column}: {message}")]
+    Syntax { line: u64, column: u64, message: String },
+    /// A request carries exactly one statement.
+    #[error("expected one statement, found {found}")]
+    Statements { found: usize },
+    /// The statement or function is none that this gateway runs.
+    #[error("{what} is not supported")]
+    Unsupported { what: String },
+    /// The statement is valid SQL that means nothing here: unknown column, wrong types, ambiguous name.
+    #[error("{message}")]
+    Invalid { message: String, hint: Option<String> },
+    /// No such table among those the principal may know.
+    #[error("table '{name}' not found")]
+    UnknownTable { name: String, nearest: Option<String> },
+    /// A session setting that does not exist or a value it cannot take.
+    #[error("setting '{key}' {problem}")]
+    Setting { key: String, problem: String },
+    /// A bound parameter is missing, superfluous or of a type that cannot stand there. Positions count from one.
+    #[error("parameter ${position}: {problem}")]
+    Parameter { position: usize, problem: String },
+    /// The data made an expression fail: division by zero, a failing cast, an overflow.
+    #[error("{message}")]
+    Evaluation { message: String },
+    /// A bound of this gateway was met.
+    #[error("{what} exceeds the limit of {limit}")]
+    TooMuch { what: &'static str, limit: String },
+    /// The deadline passed.
+    #[error("the query did not finish within its deadline")]
+    Timeout,
+    /// The client or an operator stopped the query.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// The data version that a ticket names is gone.
+    #[error("version {version} of table '{table}' is no longer there")]
+    VersionGone { table: String, version: String },
+    /// A source failed. `message` names the thing at fault; its causes went to the log when it was met.
+    #[error("{message}")]
+    Source { message: String, kind: SourceErrorKind },
+    /// Identity or policy documents failed.
+    #[error("policy: {0}")]
+    Policy(policies::Error),
+    /// A defect of this program. The text is for the log, not for the caller.
+    #[error("internal error: {message}")]
+    Internal { message: String },
+}
+
+/// The classes a protocol needs to answer properly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The caller must change the request.
+    Invalid,
+    /// The thing does not exist, or the caller may not know that it does.
+    NotFound,
+    /// The caller is known and may not do this.
+    Denied,
+    /// The caller is not known.
+    Unauthenticated,
+    /// A bound was met; a smaller request or a later one may pass.
+    TooMuch,
+    /// The deadline passed.
+    Timeout,
+    /// Stopped on request.
+    Cancelled,
+    /// A source is not reachable now; the same request may pass later.
+    Unavailable,
+    /// Never possible here.
+    Unsupported,
+    /// Stored data is damaged.
+    Corrupt,
+    /// A defect of this program.
+    Internal,
+}
+
+impl Error {
+    /// The class of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Syntax { .. }
+            | Error::Statements { .. }
+            | Error::Invalid { .. }
+            | Error::Setting { .. }
+            | Error::Parameter { .. }
+            | Error::Evaluation { .. } => ErrorKind::Invalid,
+            Error::UnknownTable { .. } | Error::VersionGone { .. } => ErrorKind::NotFound,
+            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::TooMuch { .. } => ErrorKind::TooMuch,
+            Error::Timeout => ErrorKind::Timeout,
+            Error::Cancelled => ErrorKind::Cancelled,
+            Error::Source { kind, .. } => match kind {
+                SourceErrorKind::NotFound | SourceErrorKind::VersionGone => ErrorKind::NotFound,
+                SourceErrorKind::Unsupported => ErrorKind::Unsupported,
+                SourceErrorKind::Corrupt => ErrorKind::Corrupt,
+                SourceErrorKind::Unavailable => ErrorKind::Unavailable,
+                SourceErrorKind::Invalid => ErrorKind::Invalid,
+                SourceErrorKind::Internal => ErrorKind::Internal,
+            },
+            Error::Policy(_) | Error::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// A stable code for documentation and programs; the page `deploy/errors.md` says what to do about each.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Syntax { .. } => "LG1001",
+            Error::Statements { .. } => "LG1002",
+            Error::Unsupported { .. } => "LG1003",
+            Error::Invalid { .. } => "LG1004",
+            Error::UnknownTable { .. } => "LG1005",
+            Error::Setting { .. } => "LG1006",
+            Error::Parameter { .. } => "LG1007",
+            Error::Evaluation { .. } => "LG1008",
+            Error::TooMuch { .. } => "LG1009",
+            Error::Timeout => "LG1010",
+            Error::Cancelled => "LG1011",
+            Error::VersionGone { .. } => "LG1012",
+            Error::Source { .. } => "LG1013",
+            Error::Policy(_) => "LG1014",
+            Error::Internal { .. } => "LG1099",
+        }
+    }
+
+    /// What the caller may try, when there is something to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::UnknownTable { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean '{name}'?")),
+            Error::Invalid { hint, .. } => hint.clone(),
+            Error::Statements { .. } => Some("send each statement in a request of its own".to_owned()),
+            Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
+            Error::Syntax { .. }
+            | Error::Unsupported { .. }
+            | Error::Setting { .. }
+            | Error::Parameter { .. }
+            | Error::Evaluation { .. }
+            | Error::TooMuch { .. }
+            | Error::Timeout
+            | Error::Cancelled
+            | Error::Source { .. }
+            | Error::Policy(_)
+            | Error::Internal { .. } => None,
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Error::Invalid { message: message.into(), hint: None }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        from_datafusion(error)
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        from_arrow(error)
+    }
+}
+
+/// Takes an engine error apart: our own errors that travelled through it come out unchanged, the rest is classed.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    if let Some(source) = connectors::Error::find(&error) {
+        return from_source(source);
+    }
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => from_datafusion(errors.swap_remove(0)),
+        DataFusionError::External(inner) => from_external(inner),
+        DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
+        other => from_shared(&other),
+    }
+}
+
+/// What can be told of an error that others may hold too.
+fn from_shared(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_shared(inner),
+        DataFusionError::Shared(inner) => from_shared(inner),
+        DataFusionError::SchemaError(inner, _) => from_schema(inner),
+        DataFusionError::SQL(inner, _) => crate::parse::syntax_error(inner),
+        DataFusionError::NotImplemented(what) => Error::Unsupported { what: first_line(what) },
+        DataFusionError::Plan(message) => Error::invalid(first_line(message)),
+        DataFusionError::Execution(message) => Error::Evaluation { message: first_line(message) },
+        DataFusionError::ArrowError(inner, _) => Error::Evaluation { message: first_line(&inner.to_string()) },
+        DataFusionError::ResourcesExhausted(message) => {
+            tracing::debug!(message, "memory limit met");
+            Error::TooMuch { what: "memory of the query", limit: "the configured pool".to_owned() }
+        }
+        DataFusionError::ParquetError(inner) => corrupt(&inner.to_string()),
+        DataFusionError::ObjectStore(inner) => unreachable_store(inner),
+        other => Error::Internal { message: other.strip_backtrace() },
+    }
+}
+
+fn from_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let inner = match inner.downcast::<Error>() {
+        Ok(own) => return *own,
+        Err(inner) => inner,
+    };
+    let inner = match inner.downcast::<DataFusionError>() {
+        Ok(engine) => return from_datafusion(*engine),
+        Err(inner) => inner,
+    };
+    match inner.downcast::<ArrowError>() {
+        Ok(arrow) => from_arrow(*arrow),
+        Err(other) => Error::Internal { message: other.to_string() },
+    }
+}
+
+fn from_arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::ExternalError(inner) => from_external(inner),
+        ArrowError::DivideByZero => Error::Evaluation { message: "division by zero".to_owned() },
+        ArrowError::NotYetImplemented(what) => Error::Unsupported { what: first_line(&what) },
+        ArrowError::CastError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::ArithmeticOverflow(message) => Error::Evaluation { message: first_line(&message) },
+        ArrowError::ParquetError(message) => corrupt(&message),
+        other => Error::Internal { message: other.to_string() },
+    }
+}
+
+/// A source's failure; its causes are logged here, where they are still known.
+fn from_source(error: &connectors::Error) -> Error {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        causes.push(inner.to_string());
+        cause = inner.source();
+    }
+    tracing::warn!(error = %error, causes = causes.join(": "), "a source failed");
+    Error::Source { message: error.to_string(), kind: error.kind() }
+}
+
+impl From<connectors::Error> for Error {
+    fn from(error: connectors::Error) -> Self {
+        from_source(&error)
+    }
+}
+
+fn unreachable_store(error: &object_store::Error) -> Error {
+    tracing::warn!(error = %error, "a store failed");
+    let (message, kind) = match error {
+        object_store::Error::NotFound { .. } => ("a data file is missing", SourceErrorKind::Corrupt),
+        _ => ("the store of the table's files does not answer", SourceErrorKind::Unavailable),
+    };
+    Error::Source { message: message.to_owned(), kind }
+}
+
+fn corrupt(problem: &str) -> Error {
+    tracing::warn!(problem, "a data file is damaged");
+    Error::Source { message: "a data file is damaged".to_owned(), kind: SourceErrorKind::Corrupt }
+}
+
+fn from_schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+            Error::Invalid {
+                message: format!("column '{}' not found", field.flat_name()),
+                hint: nearest(&field.name, names).map(|name| format!("did you mean '{name}'?")),
+            }
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Error::invalid(format!("column '{}' is ambiguous: say which table it belongs to", field.name))
+        }
+        other => Error::invalid(first_line(&other.to_string())),
+    }
+}
+
+/// Engine messages carry backtraces and long lists; the first line says what happened.
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default().trim();
+    line.chars().take(500).collect()
+}

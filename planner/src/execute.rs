@@ -1,0 +1,154 @@
+//! Running a plan. Operators are polled on the CPU runtime and hand batches through a short queue to whoever serves the
+//! client; when the reader goes away or the deadline passes, the work stops.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::runtime::{CpuRuntime, StopOnDrop};
+
+/// A running query: its columns, and its rows as they come. Dropping it stops the query and its sources.
+#[derive(Debug)]
+pub struct Running {
+    /// Columns of every batch.
+    pub schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch>>,
+    _task: StopOnDrop<()>,
+    _runtime: CpuRuntime,
+}
+
+impl Stream for Running {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.poll_recv(cx)
+    }
+}
+
+/// Counts the queries that run now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<AtomicUsize>);
+
+impl Gauge {
+    pub(crate) fn value(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Entered {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(self.clone())
+    }
+}
+
+struct Entered(Gauge);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One run of a plan.
+pub(crate) struct Run {
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    pub(crate) task: Arc<TaskContext>,
+    /// One partition alone, or all of them in one stream.
+    pub(crate) partition: Option<usize>,
+}
+
+impl Run {
+    fn start(self) -> Result<SendableRecordBatchStream> {
+        Ok(match self.partition {
+            Some(index) => self.plan.execute(index, self.task)?,
+            None => execute_stream(self.plan, self.task)?,
+        })
+    }
+}
+
+/// Bounds of a stream.
+pub(crate) struct Bounds {
+    pub(crate) deadline: Instant,
+    pub(crate) batches_max: usize,
+}
+
+/// Starts `runs` one after the other as one stream of `schema`. `change` sees every batch last.
+pub(crate) fn start(
+    runtime: &CpuRuntime,
+    gauge: &Gauge,
+    schema: SchemaRef,
+    runs: impl Stream<Item = Result<Run>> + Send + 'static,
+    bounds: Bounds,
+    change: fn(&RecordBatch) -> Result<RecordBatch>,
+) -> Running {
+    let (sender, batches) = mpsc::channel(bounds.batches_max.max(1));
+    let entered = gauge.enter();
+    let expected = Arc::clone(&schema);
+    let work = async move {
+        let _entered = entered;
+        let deadline = tokio::time::Instant::from_std(bounds.deadline);
+        let outcome = tokio::time::timeout_at(deadline, drive(runs, expected, change, &sender)).await;
+        let failure = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => Error::Timeout,
+        };
+        // A reader that has gone away needs no error.
+        sender.send(Err(failure)).await.ok();
+    };
+    Running { schema, batches, _task: runtime.start_task(work), _runtime: runtime.clone() }
+}
+
+async fn drive(
+    runs: impl Stream<Item = Result<Run>> + Send,
+    schema: SchemaRef,
+    change: fn(&RecordBatch) -> Result<RecordBatch>,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> Result<()> {
+    let mut runs = std::pin::pin!(runs);
+    while let Some(run) = runs.next().await {
+        let mut stream = run?.start()?;
+        while let Some(batch) = stream.next().await {
+            let batch = change(&batch?)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let batch = conform(batch, &schema)?;
+            if sender.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rows under the advertised columns: operators may drop metadata, and a client compares.
+fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| match column.data_type() == field.data_type() {
+            true => Ok(Arc::clone(column)),
+            false => arrow::compute::cast(column, field.data_type()),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// No change.
+pub(crate) fn unchanged(batch: &RecordBatch) -> Result<RecordBatch> {
+    Ok(batch.clone())
+}

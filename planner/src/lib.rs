@@ -1,0 +1,46 @@
+//! The path of a query between the door and the rows.
+//!
+//! `engine.rs` is the one door. A statement goes through `parse.rs` (one statement, an allowed kind, bounded),
+//! `resolve.rs` (names become tables that the principal may know), `enforce.rs` (the decision at every scan; the
+//! only maker of a `GuardedPlan`), `cache.rs` (a plan made before), `physical.rs` (optimise, choose partitions) and
+//! `execute.rs` (run on the CPU runtime; dropping the stream stops it).
+//!
+//! Invariants
+//! * Nothing executes except a [`enforce::guard::GuardedPlan`], and only `enforce.rs` can make one.
+//! * No protocol is known here: the crate takes SQL and Arrow values and gives Arrow batches.
+//! * No code outside `session.rs` makes a DataFusion session.
+
+pub mod cache;
+pub mod catalog;
+pub mod config;
+pub mod enforce;
+pub mod engine;
+pub mod error;
+pub mod execute;
+mod explain;
+
+mod information_schema;
+mod memory;
+pub mod parameters;
+pub mod parse;
+mod physical;
+pub mod request;
+mod resolve;
+mod resolved;
+pub mod runtime;
+mod session;
+mod origins;
+mod stores;
+mod suggest;
+
+pub use catalog::{Pattern, Table, TableFilter};
+pub use config::Config;
+pub use connectors::SourceConfig;
+pub use connectors::TableKind;
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};
+pub use execute::Running;
+pub use connectors::iceberg::COMMENT_KEY;
+pub use information_schema::type_name;
+pub use parse::StatementKind;
+pub use request::{Described, Partition, Pins, Query, Request, Session};

@@ -1,0 +1,154 @@
+//! Text to one statement of an allowed kind, bounded before anything recursive looks at it.
+//!
+//! The dialect is DataFusion's generic one. `?` markers become `$1`, `$2`, ... on the token level, because the engine
+//! folds several `?` into one parameter. Everything that is not a query, an EXPLAIN, a SHOW or a session setting is
+//! refused here by name; `enforce.rs` refuses it again on the plan.
+
+mod bounds;
+mod settings;
+mod show;
+
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+pub(crate) use settings::known as known_setting;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// What a statement does, as far as a protocol must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// Gives rows.
+    Query,
+    /// Gives a plan as rows.
+    Explain,
+    /// Changes settings of the session; gives no rows.
+    Set(Vec<(String, String)>),
+}
+
+/// A statement that passed the door.
+#[derive(Clone, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) kind: StatementKind,
+    pub(crate) body: Body,
+}
+
+/// What is left to do for a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Plan this.
+    Plan(Box<Statement>),
+    /// List the columns of this table, which must exist.
+    Describe(ObjectName),
+    /// Show one setting of the session, or all.
+    ShowSetting(Option<String>),
+    /// Nothing: the kind says it all.
+    Nothing,
+}
+
+/// Parses `sql` within the bounds of `config`.
+///
+/// # Errors
+/// `TooMuch` for a text past its bounds, `Syntax` with line and column, `Statements` for none or several, `Unsupported`
+/// for a statement of another kind.
+pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
+    let mut statements = statements(sql, config)?;
+    if statements.len() != 1 {
+        return Err(Error::Statements { found: statements.len() });
+    }
+    classify(statements.swap_remove(0))
+}
+
+fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
+    bounds::check_length(sql, config)?;
+    let dialect = GenericDialect {};
+    let mut tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| Error::Syntax {
+        line: error.location.line,
+        column: error.location.column,
+        message: error.message,
+    })?;
+    bounds::check_tokens(&tokens, config)?;
+    bounds::number_parameters(&mut tokens)?;
+    Parser::new(&dialect)
+        .with_recursion_limit(config.depth_max)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+        .map_err(|error| match error {
+            ParserError::RecursionLimitExceeded => {
+                Error::TooMuch { what: "nesting of the statement", limit: config.depth_max.to_string() }
+            }
+            other => syntax_error(&other),
+        })
+}
+
+fn classify(statement: Statement) -> Result<Parsed> {
+    match statement {
+        Statement::Query(_) => Ok(Parsed { kind: StatementKind::Query, body: Body::Plan(Box::new(statement)) }),
+        Statement::Explain { statement: ref inner, .. } => match inner.as_ref() {
+            Statement::Query(_) => Ok(Parsed { kind: StatementKind::Explain, body: Body::Plan(Box::new(statement)) }),
+            other => Err(unsupported(other)),
+        },
+        Statement::ExplainTable { table_name, .. } => {
+            Ok(Parsed { kind: StatementKind::Query, body: Body::Describe(table_name) })
+        }
+        Statement::Set(set) => Ok(Parsed { kind: StatementKind::Set(settings::assignments(set)?), body: Body::Nothing }),
+        Statement::Use(target) => {
+            Ok(Parsed { kind: StatementKind::Set(settings::used(target)?), body: Body::Nothing })
+        }
+        Statement::ShowVariable { variable } => {
+            Ok(Parsed { kind: StatementKind::Query, body: show::variable(&variable)? })
+        }
+        other => match show::rewrite(&other)? {
+            Some(body) => Ok(Parsed { kind: StatementKind::Query, body }),
+            None => Err(unsupported(&other)),
+        },
+    }
+}
+
+/// Names the statement by its leading words, such as `CREATE TABLE`, and nothing of its content.
+fn unsupported(statement: &Statement) -> Error {
+    let text = statement.to_string();
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .take(3)
+        .take_while(|word| word.len() > 1 && word.chars().all(|letter| letter.is_ascii_uppercase()))
+        .collect();
+    let what = if words.is_empty() { "this statement".to_owned() } else { words.join(" ") };
+    Error::Unsupported { what }
+}
+
+/// The parser says where in its text only: `... at Line: 3, Column: 7`.
+pub(crate) fn syntax_error(error: &ParserError) -> Error {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
+        ParserError::RecursionLimitExceeded => "nested too deeply",
+    };
+    let Some((message, place)) = text.rsplit_once(" at Line: ") else {
+        return Error::Syntax { line: 0, column: 0, message: text.to_owned() };
+    };
+    let mut numbers = place.split(", Column: ").map(|number| number.trim().parse().unwrap_or(0));
+    Error::Syntax {
+        line: numbers.next().unwrap_or(0),
+        column: numbers.next().unwrap_or(0),
+        message: message.strip_prefix("sql parser error: ").unwrap_or(message).to_owned(),
+    }
+}
+
+/// Parses a text that this crate wrote itself.
+pub(crate) fn trusted(sql: &str) -> Result<Body> {
+    let statement = Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| syntax_error(&error))?.into_iter().next();
+    statement
+        .map(|statement| Body::Plan(Box::new(statement)))
+        .ok_or_else(|| Error::Internal { message: "empty statement of our own".to_owned() })
+}
+
+/// A text literal of SQL.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Names to tables. The tables that a statement names are opened once, each at its pinned or newest version, and put
+//! into a catalog that holds nothing else: what is not in it does not exist for the statement.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectors::Version;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::common::TableReference;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::ObjectStore;
+use policies::{Principal, TableName};
+
+use crate::catalog::{Catalog, table_name};
+use crate::error::Result;
+use crate::information_schema;
+use crate::request::{Pins, Session};
+use crate::resolved::ResolvedTable;
+
+/// The tables of one statement.
+#[derive(Debug)]
+pub(crate) struct Resolution {
+    /// Holds the tables under their full names and nothing else.
+    pub(crate) catalogs: Arc<dyn CatalogProviderList>,
+    /// The version of each table that has versions.
+    pub(crate) pins: Pins,
+    /// Where the scans read.
+    pub(crate) stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
+    /// Whether the tables' content is a function of the pins alone.
+    pub(crate) is_versioned: bool,
+}
+
+/// Opens every table in `references`.
+///
+/// # Errors
+/// `UnknownTable` for a name that is absent or denied, `VersionGone` for a pin that is gone, or the source's failure.
+pub(crate) async fn resolve(
+    catalog: &Catalog,
+    principal: &Principal,
+    session: &Session,
+    pins: &Pins,
+    references: Vec<TableReference>,
+) -> Result<Resolution> {
+    let mut found: BTreeMap<TableKey, Arc<ResolvedTable>> = BTreeMap::new();
+    let mut resolution = Resolution {
+        catalogs: Arc::new(MemoryCatalogProviderList::new()),
+        pins: Pins::default(),
+        stores: Vec::new(),
+        is_versioned: true,
+    };
+    for reference in references {
+        let name = full_name(&reference, session);
+        let key = (name.catalog.clone(), name.schema.clone(), name.table.clone());
+        if found.contains_key(&key) {
+            continue;
+        }
+        let table = if name.schema == information_schema::NAME {
+            resolution.is_versioned = false;
+            let provider = information_schema::table(catalog, principal, session, &name).await?;
+            ResolvedTable::new(name, provider, true)
+        } else {
+            let at = pins.0.get(&name.to_string()).map(Version::new);
+            let table = catalog.table(principal, &name, at.as_ref()).await?;
+            resolution.pins.0.insert(name.to_string(), table.version.to_string());
+            resolution.stores.extend(table.object_stores);
+            ResolvedTable::new(name, table.provider, false)
+        };
+        found.insert(key, Arc::new(table));
+    }
+    resolution.catalogs = provide(found)?;
+    Ok(resolution)
+}
+
+/// The full name that a reference means in a session.
+pub(crate) fn full_name(reference: &TableReference, session: &Session) -> TableName {
+    match reference {
+        TableReference::Bare { table } => table_name(&session.catalog, &session.schema, table),
+        TableReference::Partial { schema, table } => table_name(&session.catalog, schema, table),
+        TableReference::Full { catalog, schema, table } => table_name(catalog, schema, table),
+    }
+}
+
+type TableKey = (String, String, String);
+
+fn provide(tables: BTreeMap<TableKey, Arc<ResolvedTable>>) -> Result<Arc<dyn CatalogProviderList>> {
+    let list = MemoryCatalogProviderList::new();
+    for ((catalog, schema, table), provider) in tables {
+        let catalog_provider = match list.catalog(&catalog) {
+            Some(known) => known,
+            None => {
+                let fresh: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+                list.register_catalog(catalog, Arc::clone(&fresh));
+                fresh
+            }
+        };
+        let schema_provider = match catalog_provider.schema(&schema) {
+            Some(known) => known,
+            None => {
+                let fresh: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                catalog_provider.register_schema(&schema, Arc::clone(&fresh))?;
+                fresh
+            }
+        };
+        schema_provider.register_table(table, provider)?;
+    }
+    Ok(Arc::new(list))
+}

@@ -1,0 +1,119 @@
+//! The engine's session for one statement: the only place where a DataFusion session comes to be.
+
+use std::sync::Arc;
+
+use datafusion::execution::{SessionStateBuilder, TaskContext};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::memory::QueryPool;
+use crate::request::Session;
+use crate::resolve::Resolution;
+use crate::stores::SourceStores;
+
+/// What every session starts from: the functions, the rules and the shared runtime.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    base: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    memory: Arc<dyn MemoryPool>,
+    query_bytes_max: usize,
+}
+
+impl Sessions {
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        // Greedy and not fair: a wide plan has some ninety consumers, and the fair pool starves each of them.
+        let memory: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(bytes(config.memory_max)));
+        let mode = match &config.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default()
+            .with_mode(mode)
+            .with_max_temp_directory_size(config.spill_max.as_u64());
+        let runtime = RuntimeEnvBuilder::new()
+            .with_object_store_registry(Arc::new(SourceStores::default()))
+            .with_disk_manager_builder(disk)
+            .with_memory_pool(Arc::clone(&memory))
+            .build_arc()?;
+        let base = SessionStateBuilder::new()
+            .with_config(engine_config(config))
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_default_features()
+            .with_table_factories(Default::default())
+            .build();
+        Ok(Self { base, runtime, memory, query_bytes_max: bytes(config.query_memory_max) })
+    }
+
+    /// The session of one statement, which knows only the tables of `resolution`. With `partitions`, the plan is cut
+    /// into that many parts, the same ones on every machine.
+    pub(crate) fn state(
+        &self,
+        session: &Session,
+        resolution: &Resolution,
+        partitions: Option<usize>,
+    ) -> Result<SessionState> {
+        for (url, store) in &resolution.stores {
+            self.runtime.register_object_store(url.as_ref(), Arc::clone(store));
+        }
+        let mut state = self.base.clone();
+        state.register_catalog_list(Arc::clone(&resolution.catalogs));
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog.clone_from(&session.catalog);
+        options.catalog.default_schema.clone_from(&session.schema);
+        options.execution.time_zone = Some(session.time_zone.clone());
+        if let Some(count) = partitions {
+            options.execution.target_partitions = count;
+            options.execution.enable_file_stream_work_stealing = false;
+            options.optimizer.enable_round_robin_repartition = false;
+            options.optimizer.repartition_file_scans = false;
+        }
+        state.mark_start_execution();
+        Ok(state)
+    }
+
+    /// The context that a plan runs in, with a memory bound of its own.
+    pub(crate) fn task(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
+        let pool = QueryPool::new(Arc::clone(&self.memory), self.query_bytes_max);
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime).with_memory_pool(Arc::new(pool)).build_arc()?;
+        Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+    }
+
+    /// A state without tables, for work on the text alone.
+    pub(crate) fn bare(&self) -> &SessionState {
+        &self.base
+    }
+}
+
+/// Checks a time zone by asking the engine's own parser.
+pub(crate) fn check_time_zone(name: &str) -> Result<()> {
+    name.parse::<arrow::array::timezone::Tz>().map(|_| ()).map_err(|_| Error::Setting {
+        key: "timezone".to_owned(),
+        problem: "takes an IANA name such as Europe/Zurich, or an offset such as +02:00".to_owned(),
+    })
+}
+
+fn engine_config(config: &Config) -> SessionConfig {
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let mut engine = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_batch_size(config.batch_rows)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = engine.options_mut();
+    options.sql_parser.parse_float_as_decimal = false;
+    options.sql_parser.recursion_limit = config.depth_max;
+    options.execution.collect_statistics = true;
+    options.execution.parquet.enable_page_index = true;
+    options.execution.spill_compression = datafusion::common::config::SpillCompression::Lz4Frame;
+    engine
+}

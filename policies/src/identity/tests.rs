@@ -1,0 +1,345 @@
+use super::{Authenticated, Authenticator, Config, Credentials, Identity, User, Users, hash_password};
+use crate::clock::tests::StillClock;
+use crate::error::{Error, ErrorKind};
+use crate::seal::Seal;
+use crate::secret::Secret;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn user(name: &str, password: &str, roles: &[&str]) -> User {
+    User {
+        name: name.to_owned(),
+        password_hash: hash_password(&Secret::new(password)).unwrap(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    }
+}
+
+struct House {
+    identity: Identity,
+    clock: Arc<StillClock>,
+    seal: Arc<Seal>,
+}
+
+fn house(users: impl IntoIterator<Item = User>) -> House {
+    house_with(&Config::default(), users)
+}
+
+fn house_with(config: &Config, users: impl IntoIterator<Item = User>) -> House {
+    let clock = Arc::new(StillClock::new());
+    let seal = Arc::new(Seal::random().unwrap());
+    let users = Users::of(users).unwrap();
+    let identity = Identity::with_users(config, users, Arc::clone(&seal), Arc::clone(&clock) as _).unwrap();
+    House {
+        identity,
+        clock,
+        seal,
+    }
+}
+
+fn basic(user: &str, password: &str) -> Credentials {
+    Credentials::Basic {
+        user: user.to_owned(),
+        password: Secret::new(password),
+    }
+}
+
+fn bearer(token: impl Into<String>) -> Credentials {
+    Credentials::Bearer(Secret::new(token))
+}
+
+async fn login(identity: &Identity, user: &str, password: &str) -> Authenticated {
+    identity.authenticate(&basic(user, password)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_right_password_gives_the_principal_with_its_roles() {
+    let house = house([user("ada", "lovelace", &["admin", "analyst"])]);
+    let found = login(&house.identity, "ada", "lovelace").await;
+    assert_eq!(found.principal.subject(), "ada");
+    assert!(found.principal.roles().iter().eq(["admin", "analyst"]));
+    assert!(found.options.is_empty());
+    assert_eq!(found.expires, None);
+}
+
+#[tokio::test]
+async fn wrong_password_and_unknown_user_take_the_same_path_to_the_same_error() {
+    let house = house([user("ada", "lovelace", &[])]);
+    let mut seen = Vec::new();
+    for credentials in [
+        basic("ada", "x"),
+        basic("bob", "x"),
+        basic("", ""),
+        basic("Ada", "lovelace"),
+    ] {
+        let before = house.identity.password_checks();
+        let error = house.identity.authenticate(&credentials).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        seen.push((
+            format!("{error:?} {error}"),
+            house.identity.password_checks() - before,
+        ));
+    }
+    assert!(seen.iter().all(|each| *each == seen[0]), "{seen:?}");
+    assert_eq!(seen[0].1, 1, "each attempt computes one hash");
+}
+
+#[tokio::test]
+async fn a_right_pair_is_remembered_for_a_minute_and_a_wrong_one_never() {
+    let house = house([user("ada", "lovelace", &[])]);
+    for _ in 0..5 {
+        login(&house.identity, "ada", "lovelace").await;
+    }
+    assert_eq!(house.identity.password_checks(), 1);
+    house.clock.pass(Duration::from_secs(61));
+    login(&house.identity, "ada", "lovelace").await;
+    assert_eq!(house.identity.password_checks(), 2);
+    for _ in 0..2 {
+        house
+            .identity
+            .authenticate(&basic("ada", "wrong"))
+            .await
+            .unwrap_err();
+    }
+    assert_eq!(house.identity.password_checks(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_the_queue_holds_are_refused_at_once() {
+    let config = Config {
+        password_checks_max: 1,
+        password_queue_max: 1,
+        ..Config::default()
+    };
+    let house = Arc::new(house_with(&config, [user("ada", "lovelace", &[])]));
+    let attempts: Vec<_> = (0..20)
+        .map(|index| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move {
+                let credentials = basic("ada", &format!("wrong {index}"));
+                house.identity.authenticate(&credentials).await.unwrap_err()
+            })
+        })
+        .collect();
+    let mut busy = 0;
+    for attempt in attempts {
+        match attempt.await.unwrap() {
+            Error::Busy => busy += 1,
+            Error::Password => {}
+            other => unreachable!("{other:?}"),
+        }
+    }
+    assert!(busy > 0 && busy < 20, "{busy}");
+    login(&house.identity, "ada", "lovelace").await;
+}
+
+#[tokio::test]
+async fn a_token_carries_options_and_ends_in_time() {
+    let house = house([user("ada", "lovelace", &["admin"])]);
+    let principal = login(&house.identity, "ada", "lovelace").await.principal;
+    let options = BTreeMap::from([("schema".to_owned(), "gold".to_owned())]);
+    let token = house.identity.mint(&principal, &options).unwrap();
+    assert!(
+        token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    );
+    let found = house
+        .identity
+        .authenticate(&bearer(token.as_str()))
+        .await
+        .unwrap();
+    assert_eq!((&found.principal, &found.options), (&principal, &options));
+
+    house.clock.pass(Duration::from_secs(4 * 60 * 60));
+    let renewed = house
+        .identity
+        .mint_until(&principal, &options, found.expires.unwrap())
+        .unwrap();
+    house.clock.pass(Duration::from_secs(4 * 60 * 60));
+    for token in [token, renewed] {
+        let error = house.identity.authenticate(&bearer(token)).await.unwrap_err();
+        assert!(matches!(error, Error::TokenExpired), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_damage_to_a_token_gives_one_and_the_same_error() {
+    let house = house([user("ada", "lovelace", &[])]);
+    let principal = login(&house.identity, "ada", "lovelace").await.principal;
+    let token = house.identity.mint(&principal, &BTreeMap::new()).unwrap();
+    let mut damaged = vec![
+        String::new(),
+        "x".repeat(100_000),
+        "not base64!".to_owned(),
+        format!("{token}AA"),
+    ];
+    for position in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+        damaged.push(String::from_utf8(bytes).unwrap());
+        damaged.push(token[..position].to_owned());
+    }
+    let foreign = house
+        .seal
+        .seal("ticket", b"{\"s\":\"ada\",\"i\":0,\"e\":99999999999,\"p\":0}")
+        .unwrap();
+    damaged.push(base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        foreign,
+    ));
+    for text in damaged {
+        let error = house
+            .identity
+            .authenticate(&bearer(text.as_str()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Token), "{text}: {error:?}");
+    }
+}
+
+fn write_users(path: &Path, users: impl IntoIterator<Item = User>) {
+    fs::write(path, Users::of(users).unwrap().to_toml().unwrap()).unwrap();
+}
+
+fn file_config(path: PathBuf) -> Config {
+    Config {
+        users: path,
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_account_and_with_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.toml");
+    let (ada, bob) = (user("ada", "lovelace", &["admin"]), user("bob", "builder", &[]));
+    write_users(&path, [ada.clone(), bob.clone()]);
+    let identity = Identity::open(&file_config(path.clone()), Arc::new(Seal::random().unwrap())).unwrap();
+    let ada_in = login(&identity, "ada", "lovelace").await.principal;
+    let bob_in = login(&identity, "bob", "builder").await.principal;
+    let of_ada = bearer(identity.mint(&ada_in, &BTreeMap::new()).unwrap());
+    let of_bob = bearer(identity.mint(&bob_in, &BTreeMap::new()).unwrap());
+
+    let demoted = User {
+        roles: ["reader".to_owned()].into(),
+        ..ada
+    };
+    write_users(&path, [demoted, user("bob", "changed", &[])]);
+    identity.reload().unwrap();
+    let now = identity.authenticate(&of_ada).await.unwrap();
+    assert!(
+        now.principal.roles().iter().eq(["reader"]),
+        "roles are those of now"
+    );
+    assert!(matches!(identity.authenticate(&of_bob).await, Err(Error::Token)));
+    let remembered = identity.authenticate(&basic("bob", "builder")).await;
+    assert!(
+        matches!(remembered, Err(Error::Password)),
+        "the old password is forgotten at once"
+    );
+
+    write_users(&path, [bob]);
+    identity.reload().unwrap();
+    assert!(matches!(identity.authenticate(&of_ada).await, Err(Error::Token)));
+    assert!(matches!(
+        identity.mint(&ada_in, &BTreeMap::new()),
+        Err(Error::Token)
+    ));
+    assert!(matches!(
+        identity.authenticate(&basic("ada", "lovelace")).await,
+        Err(Error::Password)
+    ));
+
+    fs::write(&path, "broken").unwrap();
+    assert!(identity.reload().is_err());
+    identity.authenticate(&of_bob).await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_options_make_no_token() {
+    let house = house([user("ada", "lovelace", &[])]);
+    let principal = login(&house.identity, "ada", "lovelace").await.principal;
+    let options = BTreeMap::from([("k".to_owned(), "v".repeat(10_000))]);
+    let error = house.identity.mint(&principal, &options).unwrap_err();
+    assert!(matches!(error, Error::TokenTooLong { .. }));
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_bad_users_file_is_refused_with_the_user_and_without_the_hash() {
+    let hash =
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2E$l9fJy6w4a0Q2l2m2n3o4p5q6r7s8t9u0v1w2x3y4z5A";
+    let entry = |name: &str, hash: &str| format!("[[user]]\nname = {name:?}\npassword_hash = {hash:?}\n");
+    let cases = [
+        (entry("", hash), "a user has an empty name"),
+        (entry("a:b", hash), "user \"a:b\" has a colon"),
+        (entry("ada", hash).repeat(2), "two users have the name `ada`"),
+        (
+            entry("ada", "hunter2"),
+            "the password_hash of user `ada` is not a PHC string",
+        ),
+        (
+            format!("{}role = []\n", entry("ada", hash)),
+            "line 4: unknown field `role`",
+        ),
+        (
+            "[[user]]\nname = \"ada\"\n".to_owned(),
+            "line 1: missing field `password_hash`",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = Users::parse(&text, Path::new("users.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(
+            !error.contains("argon2id$") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_config_out_of_bounds_is_refused_with_its_key() {
+    let base = Config::default;
+    let cases = [
+        (
+            Config {
+                token_lifetime: Duration::from_secs(1),
+                ..base()
+            },
+            "token_lifetime",
+        ),
+        (
+            Config {
+                password_checks_max: 0,
+                ..base()
+            },
+            "password_checks_max",
+        ),
+        (
+            Config {
+                password_queue_max: 1_000_000,
+                ..base()
+            },
+            "password_queue_max",
+        ),
+        (
+            Config {
+                password_remembered: Duration::from_secs(7200),
+                ..base()
+            },
+            "password_remembered",
+        ),
+    ];
+    for (config, expected) in cases {
+        match config.validate() {
+            Err(Error::Setting { key, .. }) => assert_eq!(key, expected),
+            other => unreachable!("{other:?}"),
+        }
+    }
+    base().validate().unwrap();
+}

@@ -1,0 +1,131 @@
+//! A Flight SQL client as an application writes one: connect, ask, fetch every endpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{FlightInfo, Ticket};
+use futures::TryStreamExt as _;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::answer::{Answer, Refusal};
+
+/// A logged-in connection.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    client: FlightSqlServiceClient<Channel>,
+}
+
+impl Flight {
+    /// Connects to `address` (`grpc://HOST:PORT`) and shakes hands as `user`.
+    pub async fn connect(address: &str, user: &str, password: &str) -> Result<Self, Refusal> {
+        let mut client = FlightSqlServiceClient::new(channel(address).await?);
+        client.handshake(user, password).await.map_err(refusal)?;
+        Ok(Self { client })
+    }
+
+    /// Connects without credentials; every call is refused until a token is set.
+    pub async fn anonymous(address: &str) -> Result<Self, Refusal> {
+        Ok(Self {
+            client: FlightSqlServiceClient::new(channel(address).await?),
+        })
+    }
+
+    /// The protocol's own client, for what this one has no word for.
+    pub fn client(&mut self) -> &mut FlightSqlServiceClient<Channel> {
+        &mut self.client
+    }
+
+    /// Plans a statement: its schema and tickets, no rows.
+    pub async fn plan(&mut self, sql: &str) -> Result<FlightInfo, Refusal> {
+        self.client.execute(sql.to_owned(), None).await.map_err(refusal)
+    }
+
+    /// Opens the stream of one ticket.
+    pub async fn open(&mut self, ticket: Ticket) -> Result<FlightRecordBatchStream, Refusal> {
+        self.client.do_get(ticket).await.map_err(refusal)
+    }
+
+    /// Reads every endpoint of a plan, one after the other.
+    pub async fn fetch(&mut self, info: FlightInfo) -> Result<Answer, Refusal> {
+        let schema = announced(&info)?;
+        let mut batches = Vec::new();
+        for endpoint in info.endpoint {
+            let ticket = endpoint
+                .ticket
+                .ok_or_else(|| local("an endpoint without a ticket"))?;
+            let mut stream = self.open(ticket).await?;
+            batches.extend(stream.by_ref_collect().await?);
+            let streamed = stream
+                .schema()
+                .map(Arc::clone)
+                .ok_or_else(|| local("a stream without a schema"))?;
+            if streamed.fields() != schema.fields() {
+                return Err(local(&format!("announced {schema:?}, streamed {streamed:?}")));
+            }
+        }
+        Ok(Answer { schema, batches })
+    }
+
+    /// Runs a statement to its end.
+    pub async fn query(&mut self, sql: &str) -> Result<Answer, Refusal> {
+        let info = self.plan(sql).await?;
+        self.fetch(info).await
+    }
+}
+
+/// Reading a stream to its end without giving it up.
+trait ByRefCollect {
+    async fn by_ref_collect(&mut self) -> Result<Vec<RecordBatch>, Refusal>;
+}
+
+impl ByRefCollect for FlightRecordBatchStream {
+    async fn by_ref_collect(&mut self) -> Result<Vec<RecordBatch>, Refusal> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.try_next().await.map_err(refusal)? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// The schema that a plan announces.
+pub fn announced(info: &FlightInfo) -> Result<SchemaRef, Refusal> {
+    info.clone()
+        .try_decode_schema()
+        .map(Arc::new)
+        .map_err(|error| local(&error.to_string()))
+}
+
+/// A Flight error as the caller reads it: the server's code and sentence.
+pub fn refusal(error: FlightError) -> Refusal {
+    match error {
+        FlightError::Tonic(status) => Refusal {
+            code: format!("{:?}", status.code()),
+            message: status.message().to_owned(),
+        },
+        other => local(&other.to_string()),
+    }
+}
+
+async fn channel(address: &str) -> Result<Channel, Refusal> {
+    let http = address.replacen("grpc://", "http://", 1);
+    let endpoint = Endpoint::from_shared(http).map_err(|error| local(&error.to_string()))?;
+    endpoint
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(120))
+        .connect()
+        .await
+        .map_err(|error| local(&error.to_string()))
+}
+
+fn local(message: &str) -> Refusal {
+    Refusal {
+        code: "client".to_owned(),
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,150 @@
+//! A small lake without a gateway, and gateways of `lakegate serve` over it: what a fleet shares.
+//!
+//! Invariants: rows come in through `ingest`, as they do in production; every gateway over one lake has the same users,
+//! policies and sources, and the seal keys that the test gives it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use connectors::iceberg::{Config, create_catalog};
+use iceberg::spec::PrimitiveType;
+use iceberg::{Catalog as _, NamespaceIdent};
+use ingest::commit::Token;
+use ingest::{Appender, Column, Contract, Silent, Zone};
+use policies::{Secret, hash_password};
+use tempfile::TempDir;
+
+use crate::gateway::{Gateway, Launch, free_address};
+
+/// The users of every gateway over the lake, with their passwords. The admin reads all zones, the viewer gold.
+pub const USERS: [(&str, &str); 2] = [
+    ("admin", "an admin's password"),
+    ("viewer", "a viewer's password"),
+];
+
+/// Who reads what, as a policy document.
+const POLICIES: &str = r#"
+[[allow]]
+name = "admins read everything"
+roles = ["admin"]
+tables = ["lake.*.*"]
+
+[[allow]]
+name = "viewers read gold"
+roles = ["viewer"]
+tables = ["lake.gold.*"]
+"#;
+
+/// A warehouse, its catalog, and the documents of the gateways over it, in a folder of their own.
+#[derive(Debug)]
+pub struct Lake {
+    folder: TempDir,
+    appender: Appender,
+}
+
+impl Lake {
+    /// A lake with the three zones and no table.
+    pub async fn create() -> Result<Self> {
+        let folder = TempDir::with_prefix("lakegate-lake-")?;
+        let path = folder.path().to_str().context("a UTF-8 path")?;
+        let catalog = create_catalog(&Config::new(
+            format!("{path}/catalog.db"),
+            format!("{path}/warehouse"),
+        ))
+        .await?;
+        for zone in Zone::ALL {
+            let namespace: NamespaceIdent = zone.namespace();
+            catalog
+                .create_namespace(
+                    &namespace,
+                    [("comment".to_owned(), zone.comment().to_owned())].into(),
+                )
+                .await?;
+        }
+        fs::write(folder.path().join("policies.toml"), POLICIES)?;
+        fs::write(folder.path().join("users.toml"), users()?)?;
+        let appender = Appender::new(catalog, ingest::Config::default())?;
+        Ok(Self { folder, appender })
+    }
+
+    /// Appends the rows `(id, "row id")` for every `id` in `ids` to `zone.name` as one snapshot.
+    pub async fn append(&self, zone: Zone, name: &str, ids: std::ops::Range<i64>) -> Result<()> {
+        let columns = vec![
+            Column::required("id", PrimitiveType::Long, "the number of the row"),
+            Column::optional("name", PrimitiveType::String, "the row in words"),
+        ];
+        let contract = Contract::new(zone, name, "rows of a test", columns)?.with_key(&["id"])?;
+        let names: StringArray = ids.clone().map(|id| Some(format!("row {id}"))).collect();
+        let columns: [(&str, ArrayRef, bool); 2] = [
+            ("id", Arc::new(Int64Array::from_iter_values(ids)), false),
+            ("name", Arc::new(names), true),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
+        let batches = Box::new([Ok(batch)].into_iter());
+        self.appender
+            .append(&contract, &Token::unique(), batches, &Silent)
+            .await?;
+        Ok(())
+    }
+
+    /// A gateway over the lake. The first of `keys` seals, all of them open; gateways with one key are a fleet.
+    pub fn gateway(&self, keys: &[&str]) -> Result<Gateway> {
+        let admin = free_address()?;
+        let config = self.config(&admin, keys.len(), "")?;
+        let mut launch = Launch::new(["serve".into(), "--config".into(), config.into_os_string()]);
+        for (index, key) in keys.iter().enumerate() {
+            launch = launch.with_environment(&format!("LAKEGATE_TEST_KEY_{index}"), key);
+        }
+        Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
+    }
+
+    /// Writes a config for `serve` with its admin listener at `admin`, as many seal keys as asked for, and `more` keys of the
+    /// sections that are not here; its path.
+    pub fn config(&self, admin: &str, keys: usize, more: &str) -> Result<PathBuf> {
+        let path = self.folder.path().to_str().context("a UTF-8 path")?;
+        let keys: Vec<String> = (0..keys)
+            .map(|index| format!("\"env:LAKEGATE_TEST_KEY_{index}\""))
+            .collect();
+        let document = format!(
+            "[listen]\nflight = \"127.0.0.1:0\"\nrest = \"127.0.0.1:0\"\nadmin = \"{admin}\"\n\n\
+             [seal]\nkeys = [{}]\n\n\
+             [identity]\nusers = \"{path}/users.toml\"\n\n\
+             [policies]\nfile = \"{path}/policies.toml\"\n\n\
+             [planner.sources.lake]\nkind = \"iceberg\"\ncatalog = \"{path}/catalog.db\"\nwarehouse = \"{path}/warehouse\"\n\n\
+             {more}",
+            keys.join(", ")
+        );
+        let file = self
+            .folder
+            .path()
+            .join(format!("gateway-{}.toml", admin.replace(':', "-")));
+        fs::write(&file, document)?;
+        Ok(file)
+    }
+
+    /// Where the lake lies.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_path_buf()
+    }
+}
+
+/// A seal key: the base64 of 32 bytes.
+pub fn key(byte: u8) -> String {
+    BASE64_STANDARD.encode([byte; 32])
+}
+
+fn users() -> Result<String> {
+    let mut document = String::new();
+    for (name, password) in USERS {
+        let hash = hash_password(&Secret::new(password.to_owned()))?;
+        document.push_str(&format!(
+            "[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nroles = [\"{name}\"]\n\n"
+        ));
+    }
+    Ok(document)
+}

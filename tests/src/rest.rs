@@ -1,0 +1,81 @@
+//! A REST client for statements: answers as Arrow IPC streams, errors as RFC 9457 problems.
+
+use std::io::Cursor;
+
+use arrow::ipc::reader::StreamReader;
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Refusal};
+
+/// More rows than any statement of a test gives; without a limit of its own the gateway sets one.
+const ROWS_MAX: u64 = 10_000_000;
+
+/// A caller of the REST API with Basic credentials.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    http: reqwest::Client,
+    base: String,
+    user: String,
+    password: String,
+}
+
+impl Rest {
+    /// A caller of `base` (`http://HOST:PORT`); nothing is sent yet.
+    pub fn new(base: &str, user: &str, password: &str) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            base: base.to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// Runs a statement to its end.
+    pub async fn query(&self, sql: &str) -> Result<Answer, Refusal> {
+        let response = self
+            .http
+            .post(format!("{}/v1/sql", self.base))
+            .basic_auth(&self.user, Some(&self.password))
+            .header("accept", "application/vnd.apache.arrow.stream")
+            .json(&json!({ "sql": sql, "limit": ROWS_MAX }))
+            .send()
+            .await
+            .map_err(local)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(local)?;
+        if !status.is_success() {
+            return Err(problem(status.as_u16(), &body));
+        }
+        let reader = StreamReader::try_new(Cursor::new(body), None).map_err(local)?;
+        let schema = reader.schema();
+        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(local)?;
+        Ok(Answer { schema, batches })
+    }
+}
+
+/// The refusal that a problem document tells, put as Flight SQL puts it; a body that is none is shown as it came.
+fn problem(status: u16, body: &[u8]) -> Refusal {
+    let message = match serde_json::from_slice::<Value>(body) {
+        Ok(document) => {
+            let text = |key: &str| document.get(key).and_then(Value::as_str);
+            let hint = text("hint").map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!(
+                "{}{hint} ({})",
+                text("detail").unwrap_or("no detail"),
+                text("code").unwrap_or("no code")
+            )
+        }
+        Err(_) => format!("not a problem document: {}", String::from_utf8_lossy(body)),
+    };
+    Refusal {
+        code: status.to_string(),
+        message,
+    }
+}
+
+fn local(error: impl std::fmt::Display) -> Refusal {
+    Refusal {
+        code: "client".to_owned(),
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,95 @@
+//! Dropping a client's stream stops the query, as the admin listener tells it.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use tests::{Flight, Gateway};
+
+/// Four billion pairs at scale 0.01: far more than any test waits for.
+const ENDLESS: &str = "SELECT a.l_orderkey, b.l_comment FROM lake.gold.lineitem a, lake.gold.lineitem b";
+
+/// The gauge of queries whose rows are still being made.
+const RUNNING: &str = "lakegate_queries{state=\"running\"}";
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The gauge, or `None` when the listener does not show it.
+async fn running(gateway: &Gateway) -> Option<f64> {
+    let page = reqwest::get(format!("{}/metrics", gateway.admin))
+        .await
+        .expect("the admin listener");
+    let text = page.text().await.expect("a metrics page");
+    let line = text.lines().find(|line| line.starts_with(RUNNING))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// Asks until the gauge reads `wanted`.
+async fn await_running(gateway: &Gateway, wanted: f64) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let seen = running(gateway).await;
+        if seen == Some(wanted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{RUNNING} is {seen:?}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+async fn start_endless(flight: &mut Flight) -> impl Drop + use<> {
+    let mut info = flight.plan(ENDLESS).await.expect("a plan");
+    let ticket = info.endpoint.remove(0).ticket.expect("a ticket");
+    let mut stream = flight.open(ticket).await.expect("a stream");
+    stream.next().await.expect("a first batch").expect("rows");
+    Open(stream)
+}
+
+/// A stream that is being read; dropping it is what a client that closes its cursor does.
+struct Open(#[expect(dead_code, reason = "held open")] arrow_flight::decode::FlightRecordBatchStream);
+
+impl Drop for Open {
+    fn drop(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_dropped_flight_stream_stops_its_query() {
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let mut flight = gateway.flight("admin").await.expect("a connection");
+    let first = start_endless(&mut flight).await;
+    let second = start_endless(&mut flight).await;
+    await_running(&gateway, 2.0).await;
+    drop(first);
+    await_running(&gateway, 1.0).await;
+    drop(second);
+    await_running(&gateway, 0.0).await;
+    assert_eq!(flight.query("SELECT 1").await.expect("an answer").cell(), "1");
+}
+
+#[tokio::test]
+async fn a_lost_connection_stops_its_query() {
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let mut flight = gateway.flight("admin").await.expect("a connection");
+    let stream = start_endless(&mut flight).await;
+    await_running(&gateway, 1.0).await;
+    drop(flight);
+    drop(stream);
+    await_running(&gateway, 0.0).await;
+}
+
+#[tokio::test]
+async fn a_dropped_rest_response_stops_its_query() {
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let mut response = reqwest::Client::new()
+        .post(format!("{}/v1/sql", gateway.rest))
+        .basic_auth("admin", Some(gateway.password("admin")))
+        .header("accept", "application/x-ndjson")
+        .json(&serde_json::json!({ "sql": ENDLESS }))
+        .send()
+        .await
+        .expect("a response");
+    assert_eq!(response.status(), 200);
+    response.chunk().await.expect("a first chunk").expect("rows");
+    await_running(&gateway, 1.0).await;
+    drop(response);
+    await_running(&gateway, 0.0).await;
+}

@@ -1,0 +1,5 @@
+//! Bad input and broken surroundings: a clear answer that names the thing at fault, and the next query works.
+
+mod files;
+mod start;
+mod wire;
