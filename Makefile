@@ -4,7 +4,11 @@
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lakegate
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 CARGO ?= cargo
-LAKEGATE := $(CARGO_TARGET_DIR)/release/lakegate
+RELEASE := $(CARGO_TARGET_DIR)/release
+LAKEGATE := $(RELEASE)/lakegate
+# --workspace also where one binary is wanted: the features of dependencies are then those of the tests, and a first
+# `make test` after a first `make quickstart` does not compile the engine again.
+BUILD := $(CARGO) build --release --locked --workspace
 
 .DEFAULT_GOAL := help
 .PHONY: quickstart build test lint bench help clean
@@ -13,7 +17,7 @@ quickstart: build ## make a sample lake if there is none, start the gateway on l
 	@exec $(LAKEGATE) quickstart $(ARGS)
 
 build: ## compile the gateway
-	$(CARGO) build --release --locked --package gateway --bin lakegate
+	$(BUILD) --bin lakegate
 
 test: build ## every test: Rust, then the Python and Java clients against a running gateway
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
@@ -23,8 +27,9 @@ lint: ## formatting and lints, as strict as CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 
-bench: build ## measure against the floor and the peers, print one table of ratios (ARGS=...)
-	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) $(CARGO) run --release --locked --package benches -- $(ARGS)
+bench: ## measure against the floor and the peers, print one table of ratios (ARGS=...)
+	$(BUILD) --bins
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) $(RELEASE)/benches $(ARGS)
 
 clean: ## remove the build output, the clients' environments and the cached test lake; never a lake of yours
 	$(CARGO) clean

@@ -30,13 +30,13 @@ pub use catalog::{JdbcCatalog, create_catalog, open_catalog};
 pub use config::Config;
 
 use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
+use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
 use files::Snapshot;
-use ::iceberg::spec::TableMetadata;
 use metadata::MetadataStore;
+use pin::Pin;
 use reader::Footers;
 use std::sync::Arc;
-use pin::Pin;
 use table::IcebergTable;
 use tokio::runtime::Handle;
 use warehouse::Warehouse;
@@ -76,11 +76,20 @@ impl Iceberg {
         let catalog = JdbcCatalog::open(name, config, io).await?;
         let warehouse = Warehouse::open(name, config)?;
         let store = MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes);
-        Ok(Self { catalog, store, warehouse, footers: reader::footers(config.footer_cache_bytes) })
+        Ok(Self {
+            catalog,
+            store,
+            warehouse,
+            footers: reader::footers(config.footer_cache_bytes),
+        })
     }
 
     fn pinned(&self, name: &str, metadata: Arc<TableMetadata>, at: Option<&Version>) -> Result<SourceTable> {
-        let Pin { snapshot, columns, version } = match at {
+        let Pin {
+            snapshot,
+            columns,
+            version,
+        } = match at {
             None => pin::newest(&metadata),
             Some(version) => pin::at(name, &metadata, version)?,
         };
@@ -100,7 +109,14 @@ impl Iceberg {
             footers: self.footers.clone(),
         };
         let object_stores = vec![(self.warehouse.url().clone(), Arc::clone(self.warehouse.store()))];
-        Ok(SourceTable { provider: Arc::new(provider), version, comment, primary_key, schema, object_stores })
+        Ok(SourceTable {
+            provider: Arc::new(provider),
+            version,
+            comment,
+            primary_key,
+            schema,
+            object_stores,
+        })
     }
 }
 
@@ -116,7 +132,14 @@ impl Connector for Iceberg {
 
     async fn tables(&self) -> Result<Vec<TableEntry>> {
         let all = self.catalog.all_tables().await?;
-        Ok(all.into_iter().map(|(schema, name)| TableEntry { schema, name, kind: TableKind::Table }).collect())
+        Ok(all
+            .into_iter()
+            .map(|(schema, name)| TableEntry {
+                schema,
+                name,
+                kind: TableKind::Table,
+            })
+            .collect())
     }
 
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>> {

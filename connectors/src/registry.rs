@@ -54,13 +54,17 @@ impl Registry {
 /// A source's name is a catalog name in SQL and the host of its stores' addresses, so it is a plain identifier.
 fn check_name(name: &str) -> Result<()> {
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if starts && plain && name.len() <= NAME_BYTES_MAX {
         return Ok(());
     }
     Err(Error::Invalid {
         key: format!("sources.{name}"),
-        problem: format!("a source's name is a lower-case letter, then letters, digits or _, {NAME_BYTES_MAX} at most"),
+        problem: format!(
+            "a source's name is a lower-case letter, then letters, digits or _, {NAME_BYTES_MAX} at most"
+        ),
     })
 }
 

@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong usage.";
 
@@ -40,18 +41,9 @@ Examples:
 
 Exit codes: 0 success, 1 failure, 2 wrong usage.";
 
-const QUICKSTART_EXAMPLES: &str = "\
-Examples:
-  lakegate quickstart
-  lakegate quickstart --dir /var/tmp/lake --scale 1
-  lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0
-
-Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.";
-
 #[derive(Debug, Subcommand)]
 enum Command {
-    #[command(after_long_help = QUICKSTART_EXAMPLES)]
-    Quickstart(quickstart::Args),
+    Quickstart(quickstart::Arguments),
     Serve(serve::Arguments),
     Check(check::Arguments),
     Sql(Box<sql::Arguments>),
@@ -71,9 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let environment = Environment::of_process();
     let outcome = match arguments.command {
-        Command::Quickstart(arguments) => {
-            runtime().and_then(|runtime| Ok(runtime.block_on(quickstart::run(arguments))?))
-        }
+        Command::Quickstart(arguments) => quickstart::run(arguments, &environment),
         Command::Serve(arguments) => serve::run(&arguments, &environment),
         Command::Check(arguments) => check::run(&arguments, &environment),
         Command::Sql(arguments) => sql::run(&arguments, &environment),
@@ -97,6 +87,16 @@ fn runtime() -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|source| Failure::io("starting the runtime", source))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> Result<(), Failure> {
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use planner::Described;
+use planner::Origin;
 
 use crate::error::Result;
 
@@ -48,16 +48,16 @@ pub fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of a described statement with what drivers want to know of each.
-pub fn result_schema(described: &Described) -> SchemaRef {
-    let schema = plain_schema(&described.schema);
+/// The columns of a result with what drivers want to know of each.
+pub fn result_schema(schema: &Schema, origins: &[Option<Origin>]) -> SchemaRef {
+    let schema = plain_schema(schema);
     let fields: Fields = schema
         .fields()
         .iter()
         .enumerate()
         .map(|(index, field)| {
             let mut metadata = type_metadata(field.data_type());
-            if let Some(Some(origin)) = described.origins.get(index) {
+            if let Some(Some(origin)) = origins.get(index) {
                 metadata.insert(format!("{FLIGHT_SQL}CATALOG_NAME"), origin.catalog.clone());
                 metadata.insert(format!("{FLIGHT_SQL}SCHEMA_NAME"), origin.schema.clone());
                 metadata.insert(format!("{FLIGHT_SQL}TABLE_NAME"), origin.table.clone());

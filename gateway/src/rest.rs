@@ -17,6 +17,7 @@ mod ask;
 mod caller;
 mod columns;
 mod cursor;
+#[expect(unused_qualifications, reason = "the OpenAPI macros write names of datasets in full")]
 mod datasets;
 mod deliver;
 mod document;
@@ -26,6 +27,7 @@ mod filter;
 mod health;
 mod identifier;
 mod keyset;
+#[expect(unused_qualifications, reason = "the OpenAPI macros write names of openapi in full")]
 mod openapi;
 mod order;
 mod page;
@@ -64,7 +66,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/datasets/{id}", get(datasets::detail))
         .route("/v1/datasets/{id}/schema", get(datasets::schema))
         .route("/v1/datasets/{id}/preview", get(query::preview))
-        .route("/v1/datasets/{id}/query", get(query::from_arguments).post(query::from_document))
+        .route(
+            "/v1/datasets/{id}/query",
+            get(query::from_arguments).post(query::from_document),
+        )
         .method_not_allowed_fallback(no_such_method)
         .fallback(no_such_path)
         .layer(from_fn_with_state(Arc::clone(&app), caller::identify));
@@ -76,7 +81,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn no_such_path(OriginalUri(uri): OriginalUri) -> Refusal {
-    Refusal::from(Error::NotFound { what: "path", name: uri.path().to_owned() })
+    Refusal::from(Error::NotFound {
+        what: "path",
+        name: uri.path().to_owned(),
+    })
 }
 
 async fn no_such_method(request: Request) -> Refusal {
@@ -87,8 +95,13 @@ async fn no_such_method(request: Request) -> Refusal {
 /// A panic ends its own call and nothing else; its text goes to the log.
 fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-    Refusal::from(Error::Internal { message: format!("panic: {text}") }).into_response()
+    let text = text
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Refusal::from(Error::Internal {
+        message: format!("panic: {text}"),
+    })
+    .into_response()
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ where
 {
     let runtime = tokio::runtime::Handle::current();
     let mut stream = Box::pin(stream);
-    Box::new(std::iter::from_fn(move || runtime.block_on(futures::StreamExt::next(&mut stream))))
+    Box::new(std::iter::from_fn(move || {
+        runtime.block_on(futures::StreamExt::next(&mut stream))
+    }))
 }
 
 /// Appends batches to tables of one catalog.
@@ -58,7 +60,11 @@ impl Appender {
     pub fn new(catalog: Arc<dyn Catalog>, config: Config) -> Result<Self> {
         config.validate()?;
         let committer = CatalogCommitter::new(Arc::clone(&catalog), config.commit_attempts_max);
-        Ok(Self { catalog, committer: Arc::new(committer), config })
+        Ok(Self {
+            catalog,
+            committer: Arc::new(committer),
+            config,
+        })
     }
 
     /// The same with another committer, such as one that keeps intents in a ledger.
@@ -71,8 +77,16 @@ impl Appender {
     pub async fn ensure(&self, contract: &Contract) -> Result<Table> {
         let ident = contract.ident();
         let failed = |action| move |source| crate::commit::failed(action, &contract.ident(), source);
-        if !self.catalog.table_exists(&ident).await.map_err(failed("look for"))? {
-            let created = self.catalog.create_table(ident.namespace(), contract.creation()?).await;
+        if !self
+            .catalog
+            .table_exists(&ident)
+            .await
+            .map_err(failed("look for"))?
+        {
+            let created = self
+                .catalog
+                .create_table(ident.namespace(), contract.creation()?)
+                .await;
             match created {
                 Ok(table) => return Ok(table),
                 // Another writer was faster: its table is compared like any other.
@@ -88,7 +102,13 @@ impl Appender {
     /// Appends all `batches` to the contract's table as one snapshot that carries `token`, and gives its receipt. If the table has the token
     /// already, nothing is drawn from `batches`. Dropping the future stops the append and removes its files; while the commit itself runs the
     /// outcome is then open, and a retry with the same token finds out.
-    pub async fn append(&self, contract: &Contract, token: &Token, batches: Batches, progress: &dyn Progress) -> Result<Receipt> {
+    pub async fn append(
+        &self,
+        contract: &Contract,
+        token: &Token,
+        batches: Batches,
+        progress: &dyn Progress,
+    ) -> Result<Receipt> {
         let table = self.ensure(contract).await?;
         if let Some(receipt) = self.committer.find(&contract.ident(), token).await? {
             return Ok(receipt);
@@ -109,16 +129,28 @@ impl Appender {
         self.publish(contract, token, &table, written).await
     }
 
-    async fn publish(&self, contract: &Contract, token: &Token, table: &Table, written: write::Written) -> Result<Receipt> {
+    async fn publish(
+        &self,
+        contract: &Contract,
+        token: &Token,
+        table: &Table,
+        written: write::Written,
+    ) -> Result<Receipt> {
         let stored: u64 = written.files.iter().map(DataFile::record_count).sum();
-        let intent =
-            Intent { table: contract.ident(), table_uuid: table.metadata().uuid(), token: token.clone(), files: written.files };
+        let intent = Intent {
+            table: contract.ident(),
+            table_uuid: table.metadata().uuid(),
+            token: token.clone(),
+            files: written.files,
+        };
         let outcome = match count(contract, "in its files", stored, written.rows) {
             Ok(()) => self.committer.commit(&intent).await,
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(receipt) if receipt.fresh => count(contract, "in its snapshot", receipt.rows, written.rows).map(|()| receipt),
+            Ok(receipt) if receipt.fresh => {
+                count(contract, "in its snapshot", receipt.rows, written.rows).map(|()| receipt)
+            }
             Ok(receipt) => {
                 // Another writer with this token was faster; our files belong to nobody.
                 remove(table, &intent.files).await;
@@ -135,7 +167,16 @@ impl Appender {
 }
 
 fn count(contract: &Contract, place: &'static str, found: u64, expected: u64) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Count { table: contract.to_string(), place, found, expected }) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::Count {
+            table: contract.to_string(),
+            place,
+            found,
+            expected,
+        })
+    }
 }
 
 /// Removes files that no snapshot will ever name. What cannot be removed is logged and left to the orphan sweep.

@@ -109,15 +109,21 @@ enum Attempt {
 impl CatalogCommitter {
     /// A committer that tries at most `attempts_max` times when others commit at the same time.
     pub fn new(catalog: Arc<dyn Catalog>, attempts_max: usize) -> Self {
-        Self { catalog, attempts_max }
+        Self {
+            catalog,
+            attempts_max,
+        }
     }
 
     async fn load(&self, table: &TableIdent) -> Result<Table> {
-        self.catalog.load_table(table).await.map_err(|source| Error::Catalog {
-            action: "load",
-            subject: table.to_string(),
-            source: Box::new(source),
-        })
+        self.catalog
+            .load_table(table)
+            .await
+            .map_err(|source| Error::Catalog {
+                action: "load",
+                subject: table.to_string(),
+                source: Box::new(source),
+            })
     }
 
     async fn publish(&self, base: &Table, intent: &Intent) -> Attempt {
@@ -144,7 +150,10 @@ impl CatalogCommitter {
 
     async fn reconcile(&self, intent: &Intent, failure: iceberg::Error) -> Result<Receipt> {
         match self.find(&intent.table, &intent.token).await {
-            Ok(Some(receipt)) => Ok(Receipt { fresh: true, ..receipt }),
+            Ok(Some(receipt)) => Ok(Receipt {
+                fresh: true,
+                ..receipt
+            }),
             Ok(None) if crate::storage::is_full(&failure) => Err(failed("append to", &intent.table, failure)),
             Ok(None) | Err(_) => Err(Error::Unknown {
                 table: intent.table.to_string(),
@@ -180,7 +189,10 @@ impl Committer for CatalogCommitter {
                 Attempt::Unknown(failure) => return self.reconcile(intent, failure).await,
             }
         }
-        Err(Error::Conflict { table: intent.table.to_string(), attempts: self.attempts_max })
+        Err(Error::Conflict {
+            table: intent.table.to_string(),
+            attempts: self.attempts_max,
+        })
     }
 
     async fn find(&self, table: &TableIdent, token: &Token) -> Result<Option<Receipt>> {
@@ -207,7 +219,11 @@ pub(crate) fn failed(action: &'static str, table: &TableIdent, source: iceberg::
     if crate::storage::is_full(&source) {
         return crate::storage::failed("write", &table.to_string(), None, source);
     }
-    Error::Catalog { action, subject: table.to_string(), source: Box::new(source) }
+    Error::Catalog {
+        action,
+        subject: table.to_string(),
+        source: Box::new(source),
+    }
 }
 
 /// The snapshot with `token` in the history of the main branch, newest first. Snapshots that were rolled back do not count: their rows are
@@ -227,13 +243,19 @@ fn receipt(metadata: &TableMetadata, token: &Token, fresh: bool) -> Option<Recei
 /// The snapshots of the main branch, newest first.
 pub(crate) fn history(metadata: &TableMetadata) -> impl Iterator<Item = &SnapshotRef> {
     std::iter::successors(metadata.current_snapshot(), |snapshot| {
-        snapshot.parent_snapshot_id().and_then(|id| metadata.snapshot_by_id(id))
+        snapshot
+            .parent_snapshot_id()
+            .and_then(|id| metadata.snapshot_by_id(id))
     })
 }
 
 /// The token of a snapshot, if this crate wrote it.
 pub(crate) fn token_of(snapshot: &SnapshotRef) -> Option<&str> {
-    snapshot.summary().additional_properties.get(TOKEN_KEY).map(String::as_str)
+    snapshot
+        .summary()
+        .additional_properties
+        .get(TOKEN_KEY)
+        .map(String::as_str)
 }
 
 /// A counter of the summary; Iceberg leaves out the ones that are zero.

@@ -53,13 +53,22 @@ impl Config {
             ("commit_attempts_max", self.commit_attempts_max),
         ];
         if let Some((key, _)) = zero.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::Config { key, problem: "must be larger than zero" });
+            return Err(Error::Config {
+                key,
+                problem: "must be larger than zero",
+            });
         }
         if parquet::basic::ZstdLevel::try_new(self.zstd_level).is_err() {
-            return Err(Error::Config { key: "zstd_level", problem: "must be between 1 and 22" });
+            return Err(Error::Config {
+                key: "zstd_level",
+                problem: "must be between 1 and 22",
+            });
         }
         if self.lanes > self.files_open_max {
-            return Err(Error::Config { key: "lanes", problem: "must not be larger than files_open_max" });
+            return Err(Error::Config {
+                key: "lanes",
+                problem: "must not be larger than files_open_max",
+            });
         }
         Ok(())
     }
@@ -72,9 +81,15 @@ mod tests {
     #[test]
     fn the_default_is_valid_and_zero_is_not() {
         Config::default().validate().unwrap();
-        let broken = Config { lanes: 0, ..Config::default() };
+        let broken = Config {
+            lanes: 0,
+            ..Config::default()
+        };
         assert!(broken.validate().unwrap_err().to_string().contains("lanes"));
-        let broken = Config { zstd_level: 40, ..Config::default() };
+        let broken = Config {
+            zstd_level: 40,
+            ..Config::default()
+        };
         assert!(broken.validate().unwrap_err().to_string().contains("zstd_level"));
     }
 }

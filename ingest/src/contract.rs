@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use iceberg::spec::{
-    NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type, UnboundPartitionSpec,
+    NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
+    UnboundPartitionSpec,
 };
 use iceberg::{TableCreation, TableIdent};
 
@@ -31,12 +32,20 @@ pub struct Column {
 impl Column {
     /// A column that is never null.
     pub fn required(name: &str, kind: PrimitiveType, doc: &str) -> Self {
-        Self { name: name.to_owned(), kind, required: true, doc: doc.to_owned() }
+        Self {
+            name: name.to_owned(),
+            kind,
+            required: true,
+            doc: doc.to_owned(),
+        }
     }
 
     /// A column that may be null.
     pub fn optional(name: &str, kind: PrimitiveType, doc: &str) -> Self {
-        Self { required: false, ..Self::required(name, kind, doc) }
+        Self {
+            required: false,
+            ..Self::required(name, kind, doc)
+        }
     }
 }
 
@@ -156,10 +165,22 @@ impl Contract {
 
     /// The Iceberg schema, field ids from 1 in column order.
     pub fn schema(&self) -> Result<Schema> {
-        let ids: BTreeMap<&str, i32> = (1..).zip(&self.columns).map(|(id, column)| (column.name.as_str(), id)).collect();
+        let ids: BTreeMap<&str, i32> = (1..)
+            .zip(&self.columns)
+            .map(|(id, column)| (column.name.as_str(), id))
+            .collect();
         let fields = (1..).zip(&self.columns).map(|(id, column)| {
-            let field = NestedField::new(id, &column.name, Type::Primitive(column.kind.clone()), column.required);
-            if column.doc.is_empty() { field.into() } else { field.with_doc(&column.doc).into() }
+            let field = NestedField::new(
+                id,
+                &column.name,
+                Type::Primitive(column.kind.clone()),
+                column.required,
+            );
+            if column.doc.is_empty() {
+                field.into()
+            } else {
+                field.with_doc(&column.doc).into()
+            }
         });
         Schema::builder()
             .with_fields(fields)
@@ -193,8 +214,12 @@ impl Contract {
         let mut spec = UnboundPartitionSpec::builder().with_spec_id(0);
         for (name, transform) in &self.partitions {
             let field = partition_name(name, *transform);
-            let source = schema.field_id_by_name(name).ok_or_else(|| self.unusable(format!("no column {name}")))?;
-            spec = spec.add_partition_field(source, field, *transform).map_err(|error| self.unusable(error.to_string()))?;
+            let source = schema
+                .field_id_by_name(name)
+                .ok_or_else(|| self.unusable(format!("no column {name}")))?;
+            spec = spec
+                .add_partition_field(source, field, *transform)
+                .map_err(|error| self.unusable(error.to_string()))?;
         }
         Ok(spec.build())
     }
@@ -206,7 +231,9 @@ impl Contract {
         let mut builder = SortOrder::builder();
         builder.with_order_id(1);
         for name in &self.order {
-            let source_id = schema.field_id_by_name(name).ok_or_else(|| self.unusable(format!("no column {name}")))?;
+            let source_id = schema
+                .field_id_by_name(name)
+                .ok_or_else(|| self.unusable(format!("no column {name}")))?;
             builder.with_sort_field(SortField {
                 source_id,
                 transform: Transform::Identity,
@@ -214,7 +241,10 @@ impl Contract {
                 null_order: NullOrder::First,
             });
         }
-        builder.build(schema).map(Some).map_err(|error| self.unusable(error.to_string()))
+        builder
+            .build(schema)
+            .map(Some)
+            .map_err(|error| self.unusable(error.to_string()))
     }
 
     fn column(&self, name: &str) -> Result<&Column> {
@@ -225,7 +255,10 @@ impl Contract {
     }
 
     fn unusable(&self, problem: String) -> Error {
-        Error::Contract { table: self.to_string(), problem }
+        Error::Contract {
+            table: self.to_string(),
+            problem,
+        }
     }
 }
 

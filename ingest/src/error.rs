@@ -215,10 +215,16 @@ impl Error {
     /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Contract { .. } | Error::Column { .. } | Error::Config { .. } | Error::Scale { .. } => ErrorKind::Invalid,
+            Error::Contract { .. } | Error::Column { .. } | Error::Config { .. } | Error::Scale { .. } => {
+                ErrorKind::Invalid
+            }
             Error::Differs { .. } | Error::Occupied { .. } => ErrorKind::Conflict,
             Error::DiskFull { .. } => ErrorKind::Full,
-            Error::Storage { .. } | Error::Catalog { .. } | Error::Lake { .. } | Error::Conflict { .. } | Error::Unknown { .. } => ErrorKind::Unavailable,
+            Error::Storage { .. }
+            | Error::Catalog { .. }
+            | Error::Lake { .. }
+            | Error::Conflict { .. }
+            | Error::Unknown { .. } => ErrorKind::Unavailable,
             Error::Cancelled { .. } => ErrorKind::Cancelled,
             Error::Encode { .. } | Error::Count { .. } | Error::Crashed { .. } => ErrorKind::Internal,
         }
@@ -234,17 +240,26 @@ impl Error {
 
     /// An Arrow kernel refused rows of `table`.
     pub(crate) fn arrow(table: &str, source: ArrowError) -> Self {
-        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+        Error::Encode {
+            table: table.to_owned(),
+            source: Box::new(source),
+        }
     }
 
     /// The Parquet writer refused rows of `table`.
     pub(crate) fn parquet(table: &str, source: ParquetError) -> Self {
-        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+        Error::Encode {
+            table: table.to_owned(),
+            source: Box::new(source),
+        }
     }
 
     /// Iceberg's model refused rows of `table` (a transform, a literal, a data file).
     pub(crate) fn model(table: &str, source: iceberg::Error) -> Self {
-        Error::Encode { table: table.to_owned(), source: Box::new(source) }
+        Error::Encode {
+            table: table.to_owned(),
+            source: Box::new(source),
+        }
     }
 }
 

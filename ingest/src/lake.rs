@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 pub async fn open(catalog: &Path, warehouse: &Path) -> Result<Arc<dyn Catalog>> {
     let config = connectors::iceberg::Config::new(catalog, warehouse.display().to_string());
     let opened = connectors::iceberg::create_catalog(&config).await;
-    let catalog = opened.map_err(|source| Error::Lake { path: catalog.display().to_string(), source: Box::new(source) })?;
+    let catalog = opened.map_err(|source| Error::Lake {
+        path: catalog.display().to_string(),
+        source: Box::new(source),
+    })?;
     Ok(catalog)
 }

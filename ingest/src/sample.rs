@@ -60,7 +60,11 @@ pub fn bytes_needed(scale: f64) -> u64 {
 /// Refuses a scale outside [`SCALE_BOUNDS`].
 pub fn check_scale(scale: f64) -> Result<()> {
     let (min, max) = SCALE_BOUNDS;
-    if (min..=max).contains(&scale) { Ok(()) } else { Err(Error::Scale { scale, min, max }) }
+    if (min..=max).contains(&scale) {
+        Ok(())
+    } else {
+        Err(Error::Scale { scale, min, max })
+    }
 }
 
 /// Fails with [`Error::DiskFull`] when `folder`'s file system has less room than a load at `scale` takes. Nothing is written.
@@ -84,7 +88,12 @@ pub async fn load(catalog: Arc<dyn Catalog>, scale: f64, progress: &dyn Progress
 }
 
 /// [`load`] with other bounds.
-pub async fn load_with(catalog: Arc<dyn Catalog>, scale: f64, progress: &dyn Progress, config: Config) -> Result<Loaded> {
+pub async fn load_with(
+    catalog: Arc<dyn Catalog>,
+    scale: f64,
+    progress: &dyn Progress,
+    config: Config,
+) -> Result<Loaded> {
     check_scale(scale)?;
     for zone in Zone::ALL {
         ensure_namespace(catalog.as_ref(), &zone.namespace(), zone.comment()).await?;
@@ -107,11 +116,20 @@ pub async fn scale_of(catalog: &dyn Catalog) -> Result<Option<f64>> {
         if !exists.map_err(|error| failed("look for", &ident, error))? {
             return Ok(None);
         }
-        if !catalog.table_exists(&ident).await.map_err(|error| failed("look for", &ident, error))? {
+        if !catalog
+            .table_exists(&ident)
+            .await
+            .map_err(|error| failed("look for", &ident, error))?
+        {
             continue;
         }
-        let table = catalog.load_table(&ident).await.map_err(|error| failed("load", &ident, error))?;
-        let scale = history(table.metadata()).filter_map(token_of).find_map(tpch::scale_of_token);
+        let table = catalog
+            .load_table(&ident)
+            .await
+            .map_err(|error| failed("load", &ident, error))?;
+        let scale = history(table.metadata())
+            .filter_map(token_of)
+            .find_map(tpch::scale_of_token);
         if scale.is_some() {
             return Ok(scale);
         }
@@ -120,7 +138,11 @@ pub async fn scale_of(catalog: &dyn Catalog) -> Result<Option<f64>> {
 }
 
 async fn ensure_namespace(catalog: &dyn Catalog, namespace: &NamespaceIdent, comment: &str) -> Result<()> {
-    let failed = |source| Error::Catalog { action: "create", subject: namespace.to_url_string(), source: Box::new(source) };
+    let failed = |source| Error::Catalog {
+        action: "create",
+        subject: namespace.to_url_string(),
+        source: Box::new(source),
+    };
     if catalog.namespace_exists(namespace).await.map_err(failed)? {
         return Ok(());
     }
@@ -132,7 +154,12 @@ async fn ensure_namespace(catalog: &dyn Catalog, namespace: &NamespaceIdent, com
     }
 }
 
-async fn load_table(appender: &Appender, dataset: Dataset, scale: f64, progress: &dyn Progress) -> Result<Receipt> {
+async fn load_table(
+    appender: &Appender,
+    dataset: Dataset,
+    scale: f64,
+    progress: &dyn Progress,
+) -> Result<Receipt> {
     let contract = dataset.contract()?;
     let token = dataset.token(scale)?;
     let expected = dataset.rows(scale);
@@ -150,11 +177,19 @@ fn counted(batches: Batches, table: String, expected: u64) -> Batches {
     let found = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&found);
     let rows = batches.inspect(move |batch| {
-        counter.fetch_add(batch.as_ref().map_or(0, |batch| batch.num_rows() as u64), Ordering::Relaxed);
+        counter.fetch_add(
+            batch.as_ref().map_or(0, |batch| batch.num_rows() as u64),
+            Ordering::Relaxed,
+        );
     });
     let verdict = std::iter::once_with(move || {
         let found = found.load(Ordering::Relaxed);
-        (found != expected).then_some(Err(Error::Count { table, place: "generated", found, expected }))
+        (found != expected).then_some(Err(Error::Count {
+            table,
+            place: "generated",
+            found,
+            expected,
+        }))
     });
     Box::new(rows.chain(verdict.flatten()))
 }
@@ -171,8 +206,14 @@ async fn clear_remains(table: &Table, token: &Token) -> Result<()> {
     if history(metadata).any(|snapshot| token_of(snapshot) == Some(token.as_str())) {
         return Ok(());
     }
-    let found = history(metadata).find_map(token_of).unwrap_or("no token").to_owned();
-    Err(Error::Occupied { table: table.identifier().to_string(), found })
+    let found = history(metadata)
+        .find_map(token_of)
+        .unwrap_or("no token")
+        .to_owned();
+    Err(Error::Occupied {
+        table: table.identifier().to_string(),
+        found,
+    })
 }
 
 #[cfg(test)]

@@ -15,12 +15,26 @@ pub(crate) fn failed(action: &'static str, path: &str, bytes: Option<u64>, sourc
     classify(action, path, bytes, Box::new(source))
 }
 
-fn classify(action: &'static str, path: &str, bytes: Option<u64>, source: Box<dyn StdError + Send + Sync>) -> Error {
+fn classify(
+    action: &'static str,
+    path: &str,
+    bytes: Option<u64>,
+    source: Box<dyn StdError + Send + Sync>,
+) -> Error {
     if !is_full(source.as_ref()) {
-        return Error::Storage { action, path: path.to_owned(), source };
+        return Error::Storage {
+            action,
+            path: path.to_owned(),
+            source,
+        };
     }
     let available = local_path(path).and_then(|local| available(&local));
-    Error::DiskFull { path: path.to_owned(), needed: bytes, available, source: Some(source) }
+    Error::DiskFull {
+        path: path.to_owned(),
+        needed: bytes,
+        available,
+        source: Some(source),
+    }
 }
 
 /// Whether `error` or one of its causes says that disk or quota are full.
@@ -28,7 +42,10 @@ pub(crate) fn is_full(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(current) = next {
         if let Some(io) = current.downcast_ref::<io::Error>()
-            && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            && matches!(
+                io.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
         {
             return true;
         }
@@ -43,7 +60,10 @@ pub(crate) fn is_full(error: &(dyn StdError + 'static)) -> bool {
 
 /// The local path of a location (`/a`, `file:/a`, `file:///a`); none for any other scheme.
 pub(crate) fn local_path(location: &str) -> Option<PathBuf> {
-    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location);
+    let path = location
+        .strip_prefix("file://")
+        .or_else(|| location.strip_prefix("file:"))
+        .unwrap_or(location);
     path.starts_with('/').then(|| PathBuf::from(path))
 }
 
@@ -63,16 +83,39 @@ mod tests {
     fn a_full_device_is_told_apart_from_other_failures() {
         let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let error = full.write_all(b"x").unwrap_err();
-        let text = iceberg::Error::new(iceberg::ErrorKind::Unexpected, format!("Failed to write to file: {error}"));
+        let text = iceberg::Error::new(
+            iceberg::ErrorKind::Unexpected,
+            format!("Failed to write to file: {error}"),
+        );
         let typed = failed("write", "/dev/full", Some(1), text);
-        assert!(matches!(typed, Error::DiskFull { needed: Some(1), available: Some(_), .. }), "{typed:?}");
-        assert!(typed.to_string().starts_with("no space left at /dev/full: 1 bytes needed"));
+        assert!(
+            matches!(
+                typed,
+                Error::DiskFull {
+                    needed: Some(1),
+                    available: Some(_),
+                    ..
+                }
+            ),
+            "{typed:?}"
+        );
+        assert!(
+            typed
+                .to_string()
+                .starts_with("no space left at /dev/full: 1 bytes needed")
+        );
 
         let chained = iceberg::Error::new(iceberg::ErrorKind::Unexpected, "upload").with_source(error);
-        assert!(matches!(failed("write", "s3://b/k", None, chained), Error::DiskFull { available: None, .. }));
+        assert!(matches!(
+            failed("write", "s3://b/k", None, chained),
+            Error::DiskFull { available: None, .. }
+        ));
 
         let other = iceberg::Error::new(iceberg::ErrorKind::Unexpected, "Permission denied (os error 13)");
-        assert!(matches!(failed("create", "/x", None, other), Error::Storage { action: "create", .. }));
+        assert!(matches!(
+            failed("create", "/x", None, other),
+            Error::Storage { action: "create", .. }
+        ));
     }
 
     #[test]

@@ -16,11 +16,17 @@ use crate::zone::Zone;
 
 /// A catalog in memory whose files lie below `warehouse`, with all zones.
 pub(crate) async fn catalog(warehouse: &Path) -> Arc<dyn Catalog> {
-    let properties = HashMap::from([(MEMORY_CATALOG_WAREHOUSE.to_owned(), warehouse.display().to_string())]);
+    let properties = HashMap::from([(
+        MEMORY_CATALOG_WAREHOUSE.to_owned(),
+        warehouse.display().to_string(),
+    )]);
     let builder = MemoryCatalogBuilder::default().with_storage_factory(Arc::new(LocalFsStorageFactory));
     let catalog = builder.load("test", properties).await.unwrap();
     for zone in Zone::ALL {
-        catalog.create_namespace(&zone.namespace(), HashMap::new()).await.unwrap();
+        catalog
+            .create_namespace(&zone.namespace(), HashMap::new())
+            .await
+            .unwrap();
     }
     Arc::new(catalog)
 }
@@ -28,12 +34,20 @@ pub(crate) async fn catalog(warehouse: &Path) -> Arc<dyn Catalog> {
 /// The live data files of the current snapshot, as the manifests name them.
 pub(crate) async fn files(catalog: &dyn Catalog, table: &TableIdent) -> Vec<DataFile> {
     let table = catalog.load_table(table).await.unwrap();
-    let Some(snapshot) = table.metadata().current_snapshot() else { return Vec::new() };
+    let Some(snapshot) = table.metadata().current_snapshot() else {
+        return Vec::new();
+    };
     let list = table.manifest_list_reader(snapshot).load().await.unwrap();
     let mut files = Vec::new();
     for manifest in list.entries() {
         let manifest = manifest.load_manifest(table.file_io()).await.unwrap();
-        files.extend(manifest.entries().iter().filter(|entry| entry.is_alive()).map(|entry| entry.data_file().clone()));
+        files.extend(
+            manifest
+                .entries()
+                .iter()
+                .filter(|entry| entry.is_alive())
+                .map(|entry| entry.data_file().clone()),
+        );
     }
     files
 }
@@ -51,9 +65,17 @@ pub(crate) async fn rows(catalog: &dyn Catalog, table: &TableIdent) -> Vec<Recor
 
 /// The Parquet files that lie below a folder, referenced or not.
 pub(crate) fn parquet_files(folder: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     entries
         .map(|entry| entry.unwrap().path())
-        .map(|path| if path.is_dir() { parquet_files(&path) } else { usize::from(path.extension().is_some_and(|end| end == "parquet")) })
+        .map(|path| {
+            if path.is_dir() {
+                parquet_files(&path)
+            } else {
+                usize::from(path.extension().is_some_and(|end| end == "parquet"))
+            }
+        })
         .sum()
 }

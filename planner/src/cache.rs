@@ -27,7 +27,13 @@ pub(crate) struct PlanKey {
 }
 
 impl PlanKey {
-    pub(crate) fn new(sql: &str, session: &Session, resolution: &Resolution, epoch: &str, principal: &Principal) -> Self {
+    pub(crate) fn new(
+        sql: &str,
+        session: &Session,
+        resolution: &Resolution,
+        epoch: &str,
+        principal: &Principal,
+    ) -> Self {
         Self {
             sql: sql.to_owned(),
             session: session.clone(),
@@ -56,7 +62,9 @@ pub(crate) struct PlanCache {
 
 impl PlanCache {
     pub(crate) fn new(entries_max: u64) -> Self {
-        Self { plans: Cache::new(entries_max) }
+        Self {
+            plans: Cache::new(entries_max),
+        }
     }
 
     pub(crate) fn get(&self, key: &PlanKey) -> Option<Arc<Prepared>> {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use connectors::{Connector, SourceTable, TableKind, Version};
 use connectors::Registry;
+use connectors::{Connector, SourceTable, TableKind, Version};
 use policies::{Decision, PolicySet, PolicyStore, Principal, TableName};
 
 use crate::error::{Error, Result};
@@ -107,12 +107,19 @@ impl Catalog {
 
     /// Every source with its name.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &Arc<dyn Connector>)> {
-        self.registry.names().filter_map(|name| self.registry.get(name).map(|source| (name, source)))
+        self.registry
+            .names()
+            .filter_map(|name| self.registry.get(name).map(|source| (name, source)))
     }
 
     /// Catalogs in which the principal may know some table.
     pub(crate) async fn catalogs(&self, principal: &Principal) -> Result<Vec<String>> {
-        let mut found: Vec<String> = self.schemas(principal, None, None).await?.into_iter().map(|pair| pair.0).collect();
+        let mut found: Vec<String> = self
+            .schemas(principal, None, None)
+            .await?
+            .into_iter()
+            .map(|pair| pair.0)
+            .collect();
         found.dedup();
         Ok(found)
     }
@@ -127,7 +134,10 @@ impl Catalog {
     ) -> Result<Vec<(String, String)>> {
         let policies = self.policies();
         let mut found = Vec::new();
-        for (name, source) in self.sources().filter(|(name, _)| catalog.is_none_or(|wanted| wanted == *name)) {
+        for (name, source) in self
+            .sources()
+            .filter(|(name, _)| catalog.is_none_or(|wanted| wanted == *name))
+        {
             let mut names: Vec<String> = source
                 .schemas()
                 .await?
@@ -139,7 +149,9 @@ impl Catalog {
             }
             names.push(information_schema::NAME.to_owned());
             names.sort();
-            let fitting = names.into_iter().filter(|name| schema.is_none_or(|pattern| pattern.matches(name)));
+            let fitting = names
+                .into_iter()
+                .filter(|name| schema.is_none_or(|pattern| pattern.matches(name)));
             found.extend(fitting.map(|schema| (name.to_owned(), schema)));
         }
         Ok(found)
@@ -155,9 +167,18 @@ impl Catalog {
                 continue;
             }
             for entry in source.tables().await? {
-                let fits = filter.schema.as_ref().is_none_or(|pattern| pattern.matches(&entry.schema))
-                    && filter.table.as_ref().is_none_or(|pattern| pattern.matches(&entry.name))
-                    && filter.kinds.as_ref().is_none_or(|kinds| kinds.contains(&entry.kind));
+                let fits = filter
+                    .schema
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.matches(&entry.schema))
+                    && filter
+                        .table
+                        .as_ref()
+                        .is_none_or(|pattern| pattern.matches(&entry.name))
+                    && filter
+                        .kinds
+                        .as_ref()
+                        .is_none_or(|kinds| kinds.contains(&entry.kind));
                 let name = table_name(catalog, &entry.schema, &entry.name);
                 if !fits || policies.decide(principal, &name) == Decision::Deny {
                     continue;
@@ -183,7 +204,10 @@ impl Catalog {
                 Ok(None) => {}
                 Err(connectors::Error::VersionGone { .. }) => {
                     let version = at.map(ToString::to_string).unwrap_or_default();
-                    return Err(Error::VersionGone { table: name.to_string(), version });
+                    return Err(Error::VersionGone {
+                        table: name.to_string(),
+                        version,
+                    });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -192,33 +216,56 @@ impl Catalog {
     }
 
     async fn unknown(&self, principal: &Principal, name: &TableName) -> Error {
-        let visible = self.tables(principal, &TableFilter::default()).await.unwrap_or_default();
-        let full: Vec<String> =
-            visible.iter().map(|table| format!("{}.{}.{}", table.catalog, table.schema, table.name)).collect();
-        let same_table = visible.iter().position(|table| table.name == name.table).map(|index| full[index].clone());
-        let nearest = same_table.or_else(|| nearest(&name.to_string(), full.iter().map(String::as_str)));
-        Error::UnknownTable { name: name.to_string(), nearest }
+        let visible = self
+            .tables(principal, &TableFilter::default())
+            .await
+            .unwrap_or_default();
+        // By the last part alone: a long common prefix would make every table of a schema look alike.
+        let nearest =
+            nearest(&name.table, visible.iter().map(|table| table.name.as_str())).and_then(|found| {
+                let table = visible.iter().find(|table| table.name == found)?;
+                Some(format!("{}.{}.{}", table.catalog, table.schema, table.name))
+            });
+        Error::UnknownTable {
+            name: name.to_string(),
+            nearest,
+        }
     }
 }
 
 pub(crate) fn table_name(catalog: &str, schema: &str, table: &str) -> TableName {
-    TableName { catalog: catalog.to_owned(), schema: schema.to_owned(), table: table.to_owned() }
+    TableName {
+        catalog: catalog.to_owned(),
+        schema: schema.to_owned(),
+        table: table.to_owned(),
+    }
 }
 
 /// A table that cannot be opened is still listed, without columns: a listing must not fail for one bad table.
 async fn list(source: &Arc<dyn Connector>, name: TableName, kind: TableKind, with_columns: bool) -> Table {
     let opened = match with_columns {
-        true => source.table(&name.schema, &name.table, None).await.unwrap_or_else(|error| {
-            tracing::warn!(table = %name, error = %error, "table is listed without its columns");
-            None
-        }),
+        true => source
+            .table(&name.schema, &name.table, None)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(table = %name, error = %error, "table is listed without its columns");
+                None
+            }),
         false => None,
     };
     let (columns, comment, primary_key) = match opened {
         Some(table) => (Some(table.schema), table.comment, table.primary_key),
         None => (None, None, Vec::new()),
     };
-    Table { catalog: name.catalog, schema: name.schema, name: name.table, kind, comment, columns, primary_key }
+    Table {
+        catalog: name.catalog,
+        schema: name.schema,
+        name: name.table,
+        kind,
+        comment,
+        columns,
+        primary_key,
+    }
 }
 
 #[cfg(test)]

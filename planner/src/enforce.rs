@@ -29,11 +29,14 @@ pub(crate) fn enforce(plan: LogicalPlan, principal: &Principal, policies: &Polic
     let mut tables = BTreeSet::new();
     plan.apply_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) => {
-            decide(scan, principal, policies, &mut tables).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            decide(scan, principal, policies, &mut tables)
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
             Ok(TreeNodeRecursion::Continue)
         }
         other if is_read_only(other) => Ok(TreeNodeRecursion::Continue),
-        other => Err(DataFusionError::External(Box::new(Error::Unsupported { what: other.display().to_string() }))),
+        other => Err(DataFusionError::External(Box::new(Error::Unsupported {
+            what: other.display().to_string(),
+        }))),
     })?;
     Ok(GuardedPlan::new(plan, tables))
 }
@@ -54,11 +57,16 @@ fn decide(
                 tables.insert(table.name.to_string());
                 Ok(())
             }
-            Decision::Deny => Err(Error::UnknownTable { name: table.name.to_string(), nearest: None }),
+            Decision::Deny => Err(Error::UnknownTable {
+                name: table.name.to_string(),
+                nearest: None,
+            }),
         },
         Scanned::WorkTable => Ok(()),
         Scanned::Function => Ok(()),
-        Scanned::Unknown => Err(Error::Unsupported { what: format!("reading '{}'", scan.table_name) }),
+        Scanned::Unknown => Err(Error::Unsupported {
+            what: format!("reading '{}'", scan.table_name),
+        }),
     }
 }
 

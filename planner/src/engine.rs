@@ -2,7 +2,7 @@
 //! listing, and each of them goes parse, resolve, policy, plan in this file and in this order.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use connectors::Registry;
@@ -21,7 +21,7 @@ use crate::enforce::enforce;
 use crate::error::{Error, Result};
 use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::parse::{Body, Parsed, StatementKind, literal, parse, trusted};
-use crate::request::{Described, Pins, Query, Request, Session};
+use crate::request::{Described, Partition, Pins, Query, Request, Session};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::runtime::CpuRuntime;
 use crate::session::{Sessions, check_time_zone};
@@ -64,7 +64,10 @@ impl Engine {
             running: Gauge::default(),
             config: config.clone(),
         };
-        Ok(Self { inner: Arc::new(inner), runtime: CpuRuntime::start(config)? })
+        Ok(Self {
+            inner: Arc::new(inner),
+            runtime: CpuRuntime::start(config)?,
+        })
     }
 
     /// What a statement is, without running it: columns, parameters, versions, parts. With parameters in `query`, the
@@ -74,7 +77,10 @@ impl Engine {
     /// Whatever is wrong with the statement.
     pub async fn describe(&self, request: &Request, query: &Query) -> Result<Described> {
         let (inner, request, query) = (Arc::clone(&self.inner), request.clone(), query.clone());
-        self.runtime.run(async move { inner.describe(&request, &query).await }).await
+        let limit = self.inner.config.query_timeout;
+        self.runtime
+            .run(async move { in_time(&request, limit, Box::pin(inner.describe(&request, &query))).await })
+            .await
     }
 
     /// Runs a statement. Rows come as they are made; dropping the answer stops the work.
@@ -83,7 +89,10 @@ impl Engine {
     /// Whatever is wrong with the statement; failures of the data come in the stream.
     pub async fn run(&self, request: &Request, query: &Query) -> Result<Running> {
         let (engine, request, query) = (self.clone(), request.clone(), query.clone());
-        self.runtime.run(async move { engine.run_here(&request, &query).await }).await
+        let limit = self.inner.config.query_timeout;
+        self.runtime
+            .run(async move { in_time(&request, limit, Box::pin(engine.run_here(&request, &query))).await })
+            .await
     }
 
     /// Catalogs that the principal may know, sorted.
@@ -92,7 +101,9 @@ impl Engine {
     /// `Source` when a source does not answer.
     pub async fn catalogs(&self, principal: &Principal) -> Result<Vec<String>> {
         let (inner, principal) = (Arc::clone(&self.inner), principal.clone());
-        self.runtime.run(async move { inner.catalog.catalogs(&principal).await }).await
+        self.runtime
+            .run(async move { inner.catalog.catalogs(&principal).await })
+            .await
     }
 
     /// Pairs of catalog and schema that the principal may know, sorted.
@@ -107,7 +118,12 @@ impl Engine {
     ) -> Result<Vec<(String, String)>> {
         let (inner, principal) = (Arc::clone(&self.inner), principal.clone());
         let (catalog, schema) = (catalog.map(str::to_owned), schema.cloned());
-        let work = async move { inner.catalog.schemas(&principal, catalog.as_deref(), schema.as_ref()).await };
+        let work = async move {
+            inner
+                .catalog
+                .schemas(&principal, catalog.as_deref(), schema.as_ref())
+                .await
+        };
         self.runtime.run(work).await
     }
 
@@ -117,7 +133,9 @@ impl Engine {
     /// `Source` when a source does not answer.
     pub async fn tables(&self, principal: &Principal, filter: &TableFilter) -> Result<Vec<Table>> {
         let (inner, principal, filter) = (Arc::clone(&self.inner), principal.clone(), filter.clone());
-        self.runtime.run(async move { inner.catalog.tables(&principal, &filter).await }).await
+        self.runtime
+            .run(async move { inner.catalog.tables(&principal, &filter).await })
+            .await
     }
 
     /// Whether each source answers now.
@@ -155,16 +173,29 @@ impl Engine {
                 }
             }
         }
-        let sets = |wanted: &str| assignments.iter().any(|(key, _)| key.eq_ignore_ascii_case(wanted));
+        let sets = |wanted: &str| {
+            assignments
+                .iter()
+                .any(|(key, _)| key.eq_ignore_ascii_case(wanted))
+        };
         if sets("catalog") || sets("schema") {
             let known = self.schemas(principal, Some(&changed.catalog), None).await?;
             if known.is_empty() {
                 let problem = format!("'{}' is not a catalog", changed.catalog);
-                return Err(Error::Setting { key: "catalog".to_owned(), problem });
+                return Err(Error::Setting {
+                    key: "catalog".to_owned(),
+                    problem,
+                });
             }
             if sets("schema") && !known.iter().any(|(_, schema)| *schema == changed.schema) {
-                let problem = format!("'{}' is not a schema of catalog '{}'", changed.schema, changed.catalog);
-                return Err(Error::Setting { key: "schema".to_owned(), problem });
+                let problem = format!(
+                    "'{}' is not a schema of catalog '{}'",
+                    changed.schema, changed.catalog
+                );
+                return Err(Error::Setting {
+                    key: "schema".to_owned(),
+                    problem,
+                });
             }
         }
         Ok(changed)
@@ -173,14 +204,12 @@ impl Engine {
     async fn run_here(&self, request: &Request, query: &Query) -> Result<Running> {
         let inner = Arc::clone(&self.inner);
         let Ready { prepared, resolution } = inner.prepare(request, query).await?;
-        let limit = inner.config.query_timeout;
-        let deadline = Instant::now() + limit;
         let bounds = Bounds {
-            deadline: request.deadline.map_or(deadline, |asked| asked.min(deadline)),
+            deadline: deadline(request, inner.config.query_timeout),
             batches_max: inner.config.stream_batches_max,
         };
         let rows = check_parameters(&prepared, query, &inner.config)?;
-        let schema = inner.schema(&prepared, query)?;
+        let columns = (inner.schema(&prepared, query)?, prepared.origins.clone());
         let change = match prepared.kind {
             StatementKind::Explain => explain::redacted,
             StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
@@ -198,18 +227,43 @@ impl Engine {
             }
         });
         let runs = stream::once(async move { Ok(first) }).chain(rest);
-        Ok(execute::start(&self.runtime, &running, schema, runs, bounds, change))
+        Ok(execute::start(
+            &self.runtime,
+            &running,
+            columns,
+            runs,
+            bounds,
+            change,
+        ))
     }
+}
+
+/// When a query must be over.
+fn deadline(request: &Request, limit: Duration) -> Instant {
+    let latest = Instant::now() + limit;
+    request.deadline.map_or(latest, |asked| asked.min(latest))
+}
+
+/// Planning within the deadline: a catalog that does not answer must not hold a caller for ever.
+async fn in_time<T>(request: &Request, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let deadline = tokio::time::Instant::from_std(deadline(request, limit));
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .unwrap_or(Err(Error::Timeout))
 }
 
 /// How many runs the parameters ask for.
 fn check_parameters(prepared: &Prepared, query: &Query, config: &Config) -> Result<usize> {
     match &query.parameters {
         None if prepared.parameters.is_empty() => Ok(1),
-        None => Err(Error::Parameter { position: 1, problem: "has no value".to_owned() }),
-        Some(batch) if batch.num_rows() > config.parameter_rows_max => {
-            Err(Error::TooMuch { what: "rows of parameters", limit: config.parameter_rows_max.to_string() })
-        }
+        None => Err(Error::Parameter {
+            position: 1,
+            problem: "has no value".to_owned(),
+        }),
+        Some(batch) if batch.num_rows() > config.parameter_rows_max => Err(Error::TooMuch {
+            what: "rows of parameters",
+            limit: config.parameter_rows_max.to_string(),
+        }),
         Some(batch) => Ok(batch.num_rows()),
     }
 }
@@ -222,18 +276,15 @@ impl Inner {
         }
         let Ready { prepared, resolution } = self.prepare_parsed(request, query, parsed).await?;
         let schema = self.schema(&prepared, query)?;
-        let mut partitions = Vec::new();
-        let many_runs = query.parameters.as_ref().is_some_and(|batch| batch.num_rows() != 1);
-        let is_bound = prepared.parameters.is_empty() || query.parameters.is_some();
-        if let Some(target) = physical::wanted_partitions(&prepared.guard, &self.config)
-            && is_bound
-            && !many_runs
-            && query.rows_max.is_none()
-        {
-            let guard = self.bound(&prepared, query, 0)?;
-            let state = self.sessions.state(&request.session, &resolution, Some(target))?;
-            partitions = physical::partitions(&physical::plan(&guard, &state).await?, target);
-        }
+        let is_one_run = query
+            .parameters
+            .as_ref()
+            .map_or(prepared.parameters.is_empty(), |batch| batch.num_rows() == 1);
+        let partitions =
+            match is_one_run && query.rows_max.is_none() && physical::can_be_cut(prepared.guard.plan()) {
+                true => self.partitions(request, query, &prepared, &resolution).await?,
+                false => Vec::new(),
+            };
         Ok(Described {
             kind: prepared.kind.clone(),
             schema,
@@ -242,6 +293,27 @@ impl Inner {
             partitions,
             origins: prepared.origins.clone(),
         })
+    }
+
+    /// The parts of a result that can be cut; none when it is too small to be worth it.
+    async fn partitions(
+        &self,
+        request: &Request,
+        query: &Query,
+        prepared: &Prepared,
+        resolution: &Resolution,
+    ) -> Result<Vec<Partition>> {
+        let guard = self.bound(prepared, query, 0)?;
+        let state = self.sessions.state(&request.session, resolution, None)?;
+        let Some(target) = physical::wanted_partitions(&physical::plan(&guard, &state).await?, &self.config)
+        else {
+            return Ok(Vec::new());
+        };
+        let state = self.sessions.state(&request.session, resolution, Some(target))?;
+        Ok(physical::partitions(
+            &physical::plan(&guard, &state).await?,
+            target,
+        ))
     }
 
     /// Parse, resolve, policy.
@@ -284,7 +356,11 @@ impl Inner {
                 let reference = TableReference::from(name.to_string());
                 let name = full_name(&reference, &request.session);
                 // A table that is not there is an error, not an empty list.
-                let wanted = vec![TableReference::full(name.catalog.as_str(), name.schema.as_str(), name.table.as_str())];
+                let wanted = vec![TableReference::full(
+                    name.catalog.as_str(),
+                    name.schema.as_str(),
+                    name.table.as_str(),
+                )];
                 resolve(&self.catalog, &request.principal, &request.session, pins, wanted).await?;
                 trusted(&format!(
                     "SELECT column_name, data_type, is_nullable, column_comment \
@@ -302,13 +378,22 @@ impl Inner {
                     .filter(|(name, _)| key.as_ref().is_none_or(|wanted| wanted == name))
                     .map(|(name, value)| format!("({}, {})", literal(name), literal(value)))
                     .collect();
-                trusted(&format!("SELECT column1 AS name, column2 AS value FROM (VALUES {})", rows.join(", ")))?
+                trusted(&format!(
+                    "SELECT column1 AS name, column2 AS value FROM (VALUES {})",
+                    rows.join(", ")
+                ))?
             }
-            Body::Nothing => return Err(Error::Internal { message: "a setting has no rows to plan".to_owned() }),
+            Body::Nothing => {
+                return Err(Error::invalid(
+                    "this statement changes the session and gives no rows",
+                ));
+            }
         };
         match body {
             Body::Plan(statement) => Ok(*statement),
-            _ => Err(Error::Internal { message: "a rewritten statement is not a query".to_owned() }),
+            _ => Err(Error::Internal {
+                message: "a rewritten statement is not a query".to_owned(),
+            }),
         }
     }
 
@@ -318,17 +403,23 @@ impl Inner {
     }
 
     /// The plan with the values of one row and the limit of the request.
-    fn bound(&self, prepared: &Prepared, query: &Query, row: usize) -> Result<crate::enforce::guard::GuardedPlan> {
-        let guard = match &query.parameters {
-            Some(batch) if !prepared.parameters.is_empty() => {
-                prepared.guard.bound(parameters::values(batch, row, &prepared.parameters)?)?
-            }
-            Some(batch) if batch.num_columns() > 0 => {
-                let problem = "is one too many, the statement has none".to_owned();
-                return Err(Error::Parameter { position: 1, problem });
-            }
-            _ => prepared.guard.clone(),
-        };
+    fn bound(
+        &self,
+        prepared: &Prepared,
+        query: &Query,
+        row: usize,
+    ) -> Result<crate::enforce::guard::GuardedPlan> {
+        let guard =
+            match &query.parameters {
+                Some(batch) if !prepared.parameters.is_empty() => prepared
+                    .guard
+                    .bound(parameters::values(batch, row, &prepared.parameters)?)?,
+                Some(batch) if batch.num_columns() > 0 => {
+                    let problem = "is one too many, the statement has none".to_owned();
+                    return Err(Error::Parameter { position: 1, problem });
+                }
+                _ => prepared.guard.clone(),
+            };
         match query.rows_max {
             Some(rows) => guard.limited(rows),
             None => Ok(guard),
@@ -336,11 +427,16 @@ impl Inner {
     }
 
     fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {
-        let has_values = query.parameters.as_ref().is_some_and(|batch| batch.num_rows() > 0);
+        let has_values = query
+            .parameters
+            .as_ref()
+            .is_some_and(|batch| batch.num_rows() > 0);
         if prepared.parameters.is_empty() || !has_values {
             return Ok(Arc::clone(prepared.guard.plan().schema().inner()));
         }
-        Ok(Arc::clone(self.bound(prepared, query, 0)?.plan().schema().inner()))
+        Ok(Arc::clone(
+            self.bound(prepared, query, 0)?.plan().schema().inner(),
+        ))
     }
 
     async fn run(
@@ -358,7 +454,11 @@ impl Inner {
         if let Some(partition) = query.partition {
             physical::check_partition(&plan, partition)?;
         }
-        Ok(Run { plan, task: self.sessions.task(&state)?, partition: query.partition.map(|partition| partition.index) })
+        Ok(Run {
+            plan,
+            task: self.sessions.task(&state)?,
+            partition: query.partition.map(|partition| partition.index),
+        })
     }
 }
 
@@ -379,7 +479,10 @@ async fn logical(state: &SessionState, statement: ast::Statement) -> Result<Logi
         data_types: vec![ast::DataType::Varchar(None); positions],
         statement: Box::new(statement),
     };
-    match state.statement_to_plan(Statement::Statement(Box::new(prepare))).await {
+    match state
+        .statement_to_plan(Statement::Statement(Box::new(prepare)))
+        .await
+    {
         Ok(LogicalPlan::Statement(datafusion::logical_expr::Statement::Prepare(prepared))) => {
             Ok(Arc::unwrap_or_clone(prepared.input))
         }

@@ -142,7 +142,9 @@ impl Error {
     /// What the caller may try, when there is something to try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::UnknownTable { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean '{name}'?")),
+            Error::UnknownTable { nearest, .. } => {
+                nearest.as_ref().map(|name| format!("did you mean '{name}'?"))
+            }
             Error::Invalid { hint, .. } => hint.clone(),
             Error::Statements { .. } => Some("send each statement in a request of its own".to_owned()),
             Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
@@ -161,7 +163,10 @@ impl Error {
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Error::Invalid { message: message.into(), hint: None }
+        Error::Invalid {
+            message: message.into(),
+            hint: None,
+        }
     }
 }
 
@@ -184,7 +189,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     }
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
-        DataFusionError::Collection(mut errors) if !errors.is_empty() => from_datafusion(errors.swap_remove(0)),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+            from_datafusion(errors.swap_remove(0))
+        }
         DataFusionError::External(inner) => from_external(inner),
         DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
         other => from_shared(&other),
@@ -198,17 +205,28 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::Shared(inner) => from_shared(inner),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => crate::parse::syntax_error(inner),
-        DataFusionError::NotImplemented(what) => Error::Unsupported { what: first_line(what) },
+        DataFusionError::NotImplemented(what) => Error::Unsupported {
+            what: first_line(what),
+        },
         DataFusionError::Plan(message) => Error::invalid(first_line(message)),
-        DataFusionError::Execution(message) => Error::Evaluation { message: first_line(message) },
-        DataFusionError::ArrowError(inner, _) => Error::Evaluation { message: first_line(&inner.to_string()) },
+        DataFusionError::Execution(message) => Error::Evaluation {
+            message: first_line(message),
+        },
+        DataFusionError::ArrowError(inner, _) => Error::Evaluation {
+            message: first_line(&inner.to_string()),
+        },
         DataFusionError::ResourcesExhausted(message) => {
             tracing::debug!(message, "memory limit met");
-            Error::TooMuch { what: "memory of the query", limit: "the configured pool".to_owned() }
+            Error::TooMuch {
+                what: "memory of the query",
+                limit: "the configured pool".to_owned(),
+            }
         }
         DataFusionError::ParquetError(inner) => corrupt(&inner.to_string()),
         DataFusionError::ObjectStore(inner) => unreachable_store(inner),
-        other => Error::Internal { message: other.strip_backtrace() },
+        other => Error::Internal {
+            message: other.strip_backtrace(),
+        },
     }
 }
 
@@ -223,22 +241,32 @@ fn from_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
     };
     match inner.downcast::<ArrowError>() {
         Ok(arrow) => from_arrow(*arrow),
-        Err(other) => Error::Internal { message: other.to_string() },
+        Err(other) => Error::Internal {
+            message: other.to_string(),
+        },
     }
 }
 
 fn from_arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_external(inner),
-        ArrowError::DivideByZero => Error::Evaluation { message: "division by zero".to_owned() },
-        ArrowError::NotYetImplemented(what) => Error::Unsupported { what: first_line(&what) },
+        ArrowError::DivideByZero => Error::Evaluation {
+            message: "division by zero".to_owned(),
+        },
+        ArrowError::NotYetImplemented(what) => Error::Unsupported {
+            what: first_line(&what),
+        },
         ArrowError::CastError(message)
         | ArrowError::ComputeError(message)
         | ArrowError::ParseError(message)
         | ArrowError::InvalidArgumentError(message)
-        | ArrowError::ArithmeticOverflow(message) => Error::Evaluation { message: first_line(&message) },
+        | ArrowError::ArithmeticOverflow(message) => Error::Evaluation {
+            message: first_line(&message),
+        },
         ArrowError::ParquetError(message) => corrupt(&message),
-        other => Error::Internal { message: other.to_string() },
+        other => Error::Internal {
+            message: other.to_string(),
+        },
     }
 }
 
@@ -251,7 +279,10 @@ fn from_source(error: &connectors::Error) -> Error {
         cause = inner.source();
     }
     tracing::warn!(error = %error, causes = causes.join(": "), "a source failed");
-    Error::Source { message: error.to_string(), kind: error.kind() }
+    Error::Source {
+        message: error.to_string(),
+        kind: error.kind(),
+    }
 }
 
 impl From<connectors::Error> for Error {
@@ -264,14 +295,23 @@ fn unreachable_store(error: &object_store::Error) -> Error {
     tracing::warn!(error = %error, "a store failed");
     let (message, kind) = match error {
         object_store::Error::NotFound { .. } => ("a data file is missing", SourceErrorKind::Corrupt),
-        _ => ("the store of the table's files does not answer", SourceErrorKind::Unavailable),
+        _ => (
+            "the store of the table's files does not answer",
+            SourceErrorKind::Unavailable,
+        ),
     };
-    Error::Source { message: message.to_owned(), kind }
+    Error::Source {
+        message: message.to_owned(),
+        kind,
+    }
 }
 
 fn corrupt(problem: &str) -> Error {
     tracing::warn!(problem, "a data file is damaged");
-    Error::Source { message: "a data file is damaged".to_owned(), kind: SourceErrorKind::Corrupt }
+    Error::Source {
+        message: "a data file is damaged".to_owned(),
+        kind: SourceErrorKind::Corrupt,
+    }
 }
 
 fn from_schema(error: &SchemaError) -> Error {
@@ -283,9 +323,10 @@ fn from_schema(error: &SchemaError) -> Error {
                 hint: nearest(&field.name, names).map(|name| format!("did you mean '{name}'?")),
             }
         }
-        SchemaError::AmbiguousReference { field } => {
-            Error::invalid(format!("column '{}' is ambiguous: say which table it belongs to", field.name))
-        }
+        SchemaError::AmbiguousReference { field } => Error::invalid(format!(
+            "column '{}' is ambiguous: say which table it belongs to",
+            field.name
+        )),
         other => Error::invalid(first_line(&other.to_string())),
     }
 }

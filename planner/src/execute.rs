@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::request::Origin;
 use crate::runtime::{CpuRuntime, StopOnDrop};
 
 /// A running query: its columns, and its rows as they come. Dropping it stops the query and its sources.
@@ -22,6 +23,8 @@ use crate::runtime::{CpuRuntime, StopOnDrop};
 pub struct Running {
     /// Columns of every batch.
     pub schema: SchemaRef,
+    /// Origin of each column, where it is one column of one table.
+    pub origins: Vec<Option<Origin>>,
     batches: mpsc::Receiver<Result<RecordBatch>>,
     _task: StopOnDrop<()>,
     _runtime: CpuRuntime,
@@ -85,7 +88,7 @@ pub(crate) struct Bounds {
 pub(crate) fn start(
     runtime: &CpuRuntime,
     gauge: &Gauge,
-    schema: SchemaRef,
+    (schema, origins): (SchemaRef, Vec<Option<Origin>>),
     runs: impl Stream<Item = Result<Run>> + Send + 'static,
     bounds: Bounds,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
@@ -105,7 +108,13 @@ pub(crate) fn start(
         // A reader that has gone away needs no error.
         sender.send(Err(failure)).await.ok();
     };
-    Running { schema, batches, _task: runtime.start_task(work), _runtime: runtime.clone() }
+    Running {
+        schema,
+        origins,
+        batches,
+        _task: runtime.start_task(work),
+        _runtime: runtime.clone(),
+    }
 }
 
 async fn drive(

@@ -12,7 +12,12 @@ pub(crate) fn redacted(batch: &RecordBatch) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Utf8 => {
             let texts = column.as_string::<i32>();
-            Arc::new(texts.iter().map(|text| text.map(without_files)).collect::<StringArray>()) as ArrayRef
+            Arc::new(
+                texts
+                    .iter()
+                    .map(|text| text.map(without_files))
+                    .collect::<StringArray>(),
+            ) as ArrayRef
         }
         _ => Arc::clone(column),
     });
@@ -27,7 +32,11 @@ fn without_files(text: &str) -> String {
         let (before, from) = rest.split_at(start);
         kept.push_str(before);
         let end = from.find('}').map_or(from.len(), |end| end + 1);
-        let count = from["file_groups={".len()..end].split(':').next().unwrap_or_default().trim_end_matches('}');
+        let count = from["file_groups={".len()..end]
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('}');
         kept.push_str(&format!("file_groups={{{count}}}"));
         rest = &from[end..];
     }

@@ -41,25 +41,46 @@ pub(crate) async fn table(
 ) -> Result<Arc<dyn TableProvider>> {
     let schemas = catalog.schemas(principal, Some(&name.catalog), None).await?;
     if schemas.is_empty() {
-        return Err(Error::UnknownTable { name: name.to_string(), nearest: None });
+        return Err(Error::UnknownTable {
+            name: name.to_string(),
+            nearest: None,
+        });
     }
-    let with_columns = matches!(name.table.as_str(), "columns" | "table_constraints" | "key_column_usage");
-    let filter = TableFilter { catalog: Some(name.catalog.clone()), with_columns, ..TableFilter::default() };
+    let with_columns = matches!(
+        name.table.as_str(),
+        "columns" | "table_constraints" | "key_column_usage"
+    );
+    let filter = TableFilter {
+        catalog: Some(name.catalog.clone()),
+        with_columns,
+        ..TableFilter::default()
+    };
     let batch = match name.table.as_str() {
-        "catalogs" => texts(&["catalog_name"], catalog.catalogs(principal).await?.into_iter().map(|name| [name]))?,
-        "schemata" => texts(&["catalog_name", "schema_name"], schemas.into_iter().map(|pair| [pair.0, pair.1]))?,
+        "catalogs" => texts(
+            &["catalog_name"],
+            catalog.catalogs(principal).await?.into_iter().map(|name| [name]),
+        )?,
+        "schemata" => texts(
+            &["catalog_name", "schema_name"],
+            schemas.into_iter().map(|pair| [pair.0, pair.1]),
+        )?,
         "tables" => tables(&catalog.tables(principal, &filter).await?)?,
         "views" => views(&catalog.tables(principal, &filter).await?)?,
         "columns" => columns(&catalog.tables(principal, &filter).await?)?,
         "table_constraints" => constraints(&catalog.tables(principal, &filter).await?)?,
         "key_column_usage" => keys(&catalog.tables(principal, &filter).await?)?,
         "df_settings" => {
-            let rows = session.settings().map(|(key, value)| [key.to_owned(), value.to_owned()]);
+            let rows = session
+                .settings()
+                .map(|(key, value)| [key.to_owned(), value.to_owned()]);
             texts(&["name", "value"], rows.into_iter())?
         }
         other => {
             let nearest = nearest(other, TABLES).map(|table| format!("{}.{NAME}.{table}", name.catalog));
-            return Err(Error::UnknownTable { name: name.to_string(), nearest });
+            return Err(Error::UnknownTable {
+                name: name.to_string(),
+                nearest,
+            });
         }
     };
     Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
@@ -75,9 +96,17 @@ fn kind_name(kind: TableKind) -> &'static str {
 
 fn tables(tables: &[Table]) -> Result<RecordBatch> {
     let rows = tables.iter().map(|table| {
-        [table.catalog.clone(), table.schema.clone(), table.name.clone(), kind_name(table.kind).to_owned()]
+        [
+            table.catalog.clone(),
+            table.schema.clone(),
+            table.name.clone(),
+            kind_name(table.kind).to_owned(),
+        ]
     });
-    texts(&["table_catalog", "table_schema", "table_name", "table_type"], rows)
+    texts(
+        &["table_catalog", "table_schema", "table_name", "table_type"],
+        rows,
+    )
 }
 
 fn views(tables: &[Table]) -> Result<RecordBatch> {
@@ -98,26 +127,41 @@ fn constraints(tables: &[Table]) -> Result<RecordBatch> {
         "table_name",
         "constraint_type",
     ];
-    let rows = tables.iter().filter(|table| !table.primary_key.is_empty()).map(|table| {
-        [
-            table.catalog.clone(),
-            table.schema.clone(),
-            format!("{}_pkey", table.name),
-            table.catalog.clone(),
-            table.schema.clone(),
-            table.name.clone(),
-            "PRIMARY KEY".to_owned(),
-        ]
-    });
+    let rows = tables
+        .iter()
+        .filter(|table| !table.primary_key.is_empty())
+        .map(|table| {
+            [
+                table.catalog.clone(),
+                table.schema.clone(),
+                format!("{}_pkey", table.name),
+                table.catalog.clone(),
+                table.schema.clone(),
+                table.name.clone(),
+                "PRIMARY KEY".to_owned(),
+            ]
+        });
     texts(&names, rows)
 }
 
 fn keys(tables: &[Table]) -> Result<RecordBatch> {
     let pairs: Vec<(&Table, usize, &String)> = tables
         .iter()
-        .flat_map(|table| table.primary_key.iter().enumerate().map(move |(index, column)| (table, index, column)))
+        .flat_map(|table| {
+            table
+                .primary_key
+                .iter()
+                .enumerate()
+                .map(move |(index, column)| (table, index, column))
+        })
         .collect();
-    let names = ["constraint_catalog", "constraint_schema", "constraint_name", "table_catalog", "table_schema"];
+    let names = [
+        "constraint_catalog",
+        "constraint_schema",
+        "constraint_name",
+        "table_catalog",
+        "table_schema",
+    ];
     let left = texts(
         &names,
         pairs.iter().map(|(table, ..)| {
@@ -130,9 +174,18 @@ fn keys(tables: &[Table]) -> Result<RecordBatch> {
             ]
         }),
     )?;
-    let right = texts(&["table_name", "column_name"], pairs.iter().map(|pair| [pair.0.name.clone(), pair.2.clone()]))?;
+    let right = texts(
+        &["table_name", "column_name"],
+        pairs.iter().map(|pair| [pair.0.name.clone(), pair.2.clone()]),
+    )?;
     let ordinals: Int32Array = pairs.iter().map(|pair| pair.1 as i32 + 1).collect();
-    let mut fields: Vec<_> = left.schema().fields().iter().chain(right.schema().fields()).cloned().collect();
+    let mut fields: Vec<_> = left
+        .schema()
+        .fields()
+        .iter()
+        .chain(right.schema().fields())
+        .cloned()
+        .collect();
     fields.push(Arc::new(Field::new("ordinal_position", DataType::Int32, false)));
     let mut arrays: Vec<ArrayRef> = left.columns().iter().chain(right.columns()).cloned().collect();
     arrays.push(Arc::new(ordinals));
@@ -143,15 +196,31 @@ fn columns(tables: &[Table]) -> Result<RecordBatch> {
     let mut rows: Vec<(&Table, usize, &Field)> = Vec::new();
     for table in tables {
         let fields = table.columns.iter().flat_map(|schema| schema.fields().iter());
-        rows.extend(fields.enumerate().map(|(index, field)| (table, index, field.as_ref())));
+        rows.extend(
+            fields
+                .enumerate()
+                .map(|(index, field)| (table, index, field.as_ref())),
+        );
     }
     let text = |value: fn(&Table, &Field) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(|(table, _, field)| value(table, field)).collect::<StringArray>())
+        Arc::new(
+            rows.iter()
+                .map(|(table, _, field)| value(table, field))
+                .collect::<StringArray>(),
+        )
     };
     let number = |value: fn(&DataType) -> Option<i32>| -> ArrayRef {
-        Arc::new(rows.iter().map(|(_, _, field)| value(field.data_type())).collect::<Int32Array>())
+        Arc::new(
+            rows.iter()
+                .map(|(_, _, field)| value(field.data_type()))
+                .collect::<Int32Array>(),
+        )
     };
-    let ordinals: ArrayRef = Arc::new(rows.iter().map(|row| Some(row.1 as i32 + 1)).collect::<Int32Array>());
+    let ordinals: ArrayRef = Arc::new(
+        rows.iter()
+            .map(|row| Some(row.1 as i32 + 1))
+            .collect::<Int32Array>(),
+    );
     let columns = vec![
         ("table_catalog", text(|table, _| Some(table.catalog.clone()))),
         ("table_schema", text(|table, _| Some(table.schema.clone()))),
@@ -159,15 +228,23 @@ fn columns(tables: &[Table]) -> Result<RecordBatch> {
         ("column_name", text(|_, field| Some(field.name().clone()))),
         ("ordinal_position", ordinals),
         ("column_default", text(|_, _| None)),
-        ("is_nullable", text(|_, field| Some(if field.is_nullable() { "YES" } else { "NO" }.to_owned()))),
+        (
+            "is_nullable",
+            text(|_, field| Some(if field.is_nullable() { "YES" } else { "NO" }.to_owned())),
+        ),
         ("data_type", text(|_, field| Some(type_name(field.data_type())))),
         ("character_maximum_length", number(|_| None)),
         ("numeric_precision", number(precision)),
         ("numeric_scale", number(scale)),
-        ("column_comment", text(|_, field| field.metadata().get(connectors::iceberg::COMMENT_KEY).cloned())),
+        (
+            "column_comment",
+            text(|_, field| field.metadata().get(connectors::iceberg::COMMENT_KEY).cloned()),
+        ),
     ];
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, array.data_type().clone(), true))
+        .collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
@@ -212,7 +289,9 @@ fn precision(data_type: &DataType) -> Option<i32> {
         DataType::Int64 => Some(19),
         DataType::Float32 => Some(24),
         DataType::Float64 => Some(53),
-        DataType::Decimal128(precision, _) | DataType::Decimal256(precision, _) => Some(i32::from(*precision)),
+        DataType::Decimal128(precision, _) | DataType::Decimal256(precision, _) => {
+            Some(i32::from(*precision))
+        }
         _ => None,
     }
 }
@@ -226,14 +305,21 @@ fn scale(data_type: &DataType) -> Option<i32> {
 }
 
 fn texts<const N: usize>(names: &[&str; N], rows: impl Iterator<Item = [String; N]>) -> Result<RecordBatch> {
-    let schema: SchemaRef =
-        Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()));
+    let schema: SchemaRef = Arc::new(Schema::new(
+        names
+            .iter()
+            .map(|name| Field::new(*name, DataType::Utf8, false))
+            .collect::<Vec<_>>(),
+    ));
     let mut columns: [Vec<String>; N] = std::array::from_fn(|_| Vec::new());
     for row in rows {
         for (column, value) in columns.iter_mut().zip(row) {
             column.push(value);
         }
     }
-    let arrays = columns.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
+    let arrays = columns
+        .into_iter()
+        .map(|column| Arc::new(StringArray::from(column)) as ArrayRef)
+        .collect();
     Ok(RecordBatch::try_new(schema, arrays)?)
 }

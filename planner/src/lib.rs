@@ -21,6 +21,7 @@ mod explain;
 
 mod information_schema;
 mod memory;
+mod origins;
 pub mod parameters;
 pub mod parse;
 mod physical;
@@ -29,7 +30,6 @@ mod resolve;
 mod resolved;
 pub mod runtime;
 mod session;
-mod origins;
 mod stores;
 mod suggest;
 
@@ -37,10 +37,10 @@ pub use catalog::{Pattern, Table, TableFilter};
 pub use config::Config;
 pub use connectors::SourceConfig;
 pub use connectors::TableKind;
+pub use connectors::iceberg::COMMENT_KEY;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::Running;
-pub use connectors::iceberg::COMMENT_KEY;
 pub use information_schema::type_name;
 pub use parse::StatementKind;
-pub use request::{Described, Partition, Pins, Query, Request, Session};
+pub use request::{Described, Origin, Partition, Pins, Query, Request, Session};

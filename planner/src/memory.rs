@@ -17,13 +17,22 @@ pub(crate) struct QueryPool {
 
 impl QueryPool {
     pub(crate) fn new(all: Arc<dyn MemoryPool>, bytes_max: usize) -> Self {
-        Self { all, used: AtomicUsize::new(0), bytes_max }
+        Self {
+            all,
+            used: AtomicUsize::new(0),
+            bytes_max,
+        }
     }
 }
 
 impl std::fmt::Display for QueryPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "query({} of {})", self.used.load(Ordering::Relaxed), self.bytes_max)
+        write!(
+            f,
+            "query({} of {})",
+            self.used.load(Ordering::Relaxed),
+            self.bytes_max
+        )
     }
 }
 

@@ -7,7 +7,9 @@ use crate::request::Origin;
 
 /// The origin of each column of `plan`.
 pub(crate) fn origins(plan: &LogicalPlan) -> Vec<Option<Origin>> {
-    (0..plan.schema().fields().len()).map(|index| origin(plan, index)).collect()
+    (0..plan.schema().fields().len())
+        .map(|index| origin(plan, index))
+        .collect()
 }
 
 fn origin(plan: &LogicalPlan, index: usize) -> Option<Origin> {
@@ -27,9 +29,18 @@ fn origin(plan: &LogicalPlan, index: usize) -> Option<Origin> {
         LogicalPlan::Sort(node) => origin(&node.input, index),
         LogicalPlan::Limit(node) => origin(&node.input, index),
         LogicalPlan::SubqueryAlias(node) => origin(&node.input, index),
-        LogicalPlan::Join(node) if matches!(node.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) => {
+        LogicalPlan::Join(node)
+            if matches!(
+                node.join_type,
+                JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+            ) =>
+        {
             let left = node.left.schema().fields().len();
-            if index < left { origin(&node.left, index) } else { origin(&node.right, index - left) }
+            if index < left {
+                origin(&node.left, index)
+            } else {
+                origin(&node.right, index - left)
+            }
         }
         LogicalPlan::TableScan(scan) => match scanned(scan) {
             Scanned::Table(table) => Some(Origin {

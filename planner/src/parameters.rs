@@ -25,9 +25,14 @@ pub(crate) fn wanted(plan: &LogicalPlan) -> Result<Vec<FieldRef>> {
     for position in 1..=found.len() {
         let name = format!("${position}");
         let Some(field) = found.get(&name) else {
-            return Err(Error::Parameter { position, problem: "is missing in the statement".to_owned() });
+            return Err(Error::Parameter {
+                position,
+                problem: "is missing in the statement".to_owned(),
+            });
         };
-        let data_type = field.as_ref().map_or(DataType::Utf8, |field| plain(field.data_type()));
+        let data_type = field
+            .as_ref()
+            .map_or(DataType::Utf8, |field| plain(field.data_type()));
         fields.push(Arc::new(Field::new(name, data_type, true)));
     }
     Ok(fields)
@@ -48,20 +53,30 @@ fn plain(data_type: &DataType) -> DataType {
 /// `Parameter` with the position for a missing or superfluous value, or one that cannot be read as what is wanted.
 pub(crate) fn values(batch: &RecordBatch, row: usize, wanted: &[FieldRef]) -> Result<Vec<ScalarValue>> {
     if batch.num_columns() < wanted.len() {
-        return Err(Error::Parameter { position: batch.num_columns() + 1, problem: "has no value".to_owned() });
+        return Err(Error::Parameter {
+            position: batch.num_columns() + 1,
+            problem: "has no value".to_owned(),
+        });
     }
     if batch.num_columns() > wanted.len() {
         let problem = format!("is one too many, the statement has {}", wanted.len());
-        return Err(Error::Parameter { position: wanted.len() + 1, problem });
+        return Err(Error::Parameter {
+            position: wanted.len() + 1,
+            problem,
+        });
     }
     let columns = batch.columns().iter().zip(wanted).enumerate();
-    columns.map(|(index, (column, field))| value(column, row, field, index + 1)).collect()
+    columns
+        .map(|(index, (column, field))| value(column, row, field, index + 1))
+        .collect()
 }
 
 fn value(column: &dyn Array, row: usize, wanted: &Field, position: usize) -> Result<ScalarValue> {
     let column = column.slice(row, 1);
-    let given = ScalarValue::try_from_array(&column, 0)
-        .map_err(|_| Error::Parameter { position, problem: format!("cannot be of type {}", column.data_type()) })?;
+    let given = ScalarValue::try_from_array(&column, 0).map_err(|_| Error::Parameter {
+        position,
+        problem: format!("cannot be of type {}", column.data_type()),
+    })?;
     if given.is_null() {
         return Ok(ScalarValue::try_from(wanted.data_type()).unwrap_or(ScalarValue::Null));
     }
@@ -69,12 +84,20 @@ fn value(column: &dyn Array, row: usize, wanted: &Field, position: usize) -> Res
     if from == to || is_text(to) {
         return Ok(given);
     }
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     match cast_with_options(&column, to, &strict) {
         Ok(fit) => {
             let lossless = is_text(from)
-                || cast_with_options(&fit, from, &strict).is_ok_and(|back| back.to_data() == column.to_data());
-            if lossless { Ok(ScalarValue::try_from_array(&fit, 0)?) } else { Ok(given) }
+                || cast_with_options(&fit, from, &strict)
+                    .is_ok_and(|back| back.to_data() == column.to_data());
+            if lossless {
+                Ok(ScalarValue::try_from_array(&fit, 0)?)
+            } else {
+                Ok(given)
+            }
         }
         Err(_) if is_text(from) || !(is_number(from) && is_number(to)) => {
             let problem = format!("{} cannot be read as {}", name(from), name(to));
@@ -89,7 +112,10 @@ fn name(data_type: &DataType) -> String {
 }
 
 fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 fn is_number(data_type: &DataType) -> bool {
@@ -110,11 +136,20 @@ mod tests {
         let long: ArrayRef = Arc::new(Int64Array::from(vec![7]));
         assert_eq!(one(long, DataType::Int32).unwrap(), ScalarValue::Int32(Some(7)));
         let fraction: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
-        assert_eq!(one(fraction, DataType::Int32).unwrap(), ScalarValue::Float64(Some(1.5)));
+        assert_eq!(
+            one(fraction, DataType::Int32).unwrap(),
+            ScalarValue::Float64(Some(1.5))
+        );
         let large: ArrayRef = Arc::new(Int64Array::from(vec![1 << 40]));
-        assert_eq!(one(large, DataType::Int32).unwrap(), ScalarValue::Int64(Some(1 << 40)));
+        assert_eq!(
+            one(large, DataType::Int32).unwrap(),
+            ScalarValue::Int64(Some(1 << 40))
+        );
         let date: ArrayRef = Arc::new(StringArray::from(vec!["1998-09-02"]));
-        assert_eq!(one(date, DataType::Date32).unwrap(), ScalarValue::Date32(Some(10_471)));
+        assert_eq!(
+            one(date, DataType::Date32).unwrap(),
+            ScalarValue::Date32(Some(10_471))
+        );
         let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
         assert_eq!(one(null, DataType::Int64).unwrap(), ScalarValue::Int64(None));
     }
@@ -122,6 +157,9 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_read_is_named_by_position() {
         let word: ArrayRef = Arc::new(StringArray::from(vec!["abc"]));
-        assert!(matches!(one(word, DataType::Int64), Err(Error::Parameter { position: 1, .. })));
+        assert!(matches!(
+            one(word, DataType::Int64),
+            Err(Error::Parameter { position: 1, .. })
+        ));
     }
 }

@@ -5,6 +5,7 @@
 //! refused here by name; `enforce.rs` refuses it again on the plan.
 
 mod bounds;
+mod names;
 mod settings;
 mod show;
 
@@ -57,7 +58,9 @@ pub(crate) enum Body {
 pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
     let mut statements = statements(sql, config)?;
     if statements.len() != 1 {
-        return Err(Error::Statements { found: statements.len() });
+        return Err(Error::Statements {
+            found: statements.len(),
+        });
     }
     classify(statements.swap_remove(0))
 }
@@ -65,11 +68,13 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
 fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
     bounds::check_length(sql, config)?;
     let dialect = GenericDialect {};
-    let mut tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| Error::Syntax {
-        line: error.location.line,
-        column: error.location.column,
-        message: error.message,
-    })?;
+    let mut tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| Error::Syntax {
+            line: error.location.line,
+            column: error.location.column,
+            message: error.message,
+        })?;
     bounds::check_tokens(&tokens, config)?;
     bounds::number_parameters(&mut tokens)?;
     Parser::new(&dialect)
@@ -77,32 +82,69 @@ fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
         .with_tokens_with_locations(tokens)
         .parse_statements()
         .map_err(|error| match error {
-            ParserError::RecursionLimitExceeded => {
-                Error::TooMuch { what: "nesting of the statement", limit: config.depth_max.to_string() }
-            }
-            other => syntax_error(&other),
+            ParserError::RecursionLimitExceeded => Error::TooMuch {
+                what: "nesting of the statement",
+                limit: config.depth_max.to_string(),
+            },
+            other => placed(syntax_error(&other), sql),
         })
+}
+
+/// An error at the end of the text comes without a place; its place is the end.
+fn placed(error: Error, sql: &str) -> Error {
+    match error {
+        Error::Syntax { line: 0, message, .. } => {
+            let last = sql.trim_end().lines().last().unwrap_or_default();
+            let line = sql.trim_end().lines().count().max(1) as u64;
+            Error::Syntax {
+                line,
+                column: last.chars().count() as u64 + 1,
+                message,
+            }
+        }
+        other => other,
+    }
 }
 
 fn classify(statement: Statement) -> Result<Parsed> {
     match statement {
-        Statement::Query(_) => Ok(Parsed { kind: StatementKind::Query, body: Body::Plan(Box::new(statement)) }),
-        Statement::Explain { statement: ref inner, .. } => match inner.as_ref() {
-            Statement::Query(_) => Ok(Parsed { kind: StatementKind::Explain, body: Body::Plan(Box::new(statement)) }),
+        Statement::Query(mut query) => {
+            names::name_columns(&mut query);
+            Ok(Parsed {
+                kind: StatementKind::Query,
+                body: Body::Plan(Box::new(Statement::Query(query))),
+            })
+        }
+        Statement::Explain {
+            statement: ref inner, ..
+        } => match inner.as_ref() {
+            Statement::Query(_) => Ok(Parsed {
+                kind: StatementKind::Explain,
+                body: Body::Plan(Box::new(statement)),
+            }),
             other => Err(unsupported(other)),
         },
-        Statement::ExplainTable { table_name, .. } => {
-            Ok(Parsed { kind: StatementKind::Query, body: Body::Describe(table_name) })
-        }
-        Statement::Set(set) => Ok(Parsed { kind: StatementKind::Set(settings::assignments(set)?), body: Body::Nothing }),
-        Statement::Use(target) => {
-            Ok(Parsed { kind: StatementKind::Set(settings::used(target)?), body: Body::Nothing })
-        }
-        Statement::ShowVariable { variable } => {
-            Ok(Parsed { kind: StatementKind::Query, body: show::variable(&variable)? })
-        }
+        Statement::ExplainTable { table_name, .. } => Ok(Parsed {
+            kind: StatementKind::Query,
+            body: Body::Describe(table_name),
+        }),
+        Statement::Set(set) => Ok(Parsed {
+            kind: StatementKind::Set(settings::assignments(set)?),
+            body: Body::Nothing,
+        }),
+        Statement::Use(target) => Ok(Parsed {
+            kind: StatementKind::Set(settings::used(target)?),
+            body: Body::Nothing,
+        }),
+        Statement::ShowVariable { variable } => Ok(Parsed {
+            kind: StatementKind::Query,
+            body: show::variable(&variable)?,
+        }),
         other => match show::rewrite(&other)? {
-            Some(body) => Ok(Parsed { kind: StatementKind::Query, body }),
+            Some(body) => Ok(Parsed {
+                kind: StatementKind::Query,
+                body,
+            }),
             None => Err(unsupported(&other)),
         },
     }
@@ -116,7 +158,11 @@ fn unsupported(statement: &Statement) -> Error {
         .take(3)
         .take_while(|word| word.len() > 1 && word.chars().all(|letter| letter.is_ascii_uppercase()))
         .collect();
-    let what = if words.is_empty() { "this statement".to_owned() } else { words.join(" ") };
+    let what = if words.is_empty() {
+        "this statement".to_owned()
+    } else {
+        words.join(" ")
+    };
     Error::Unsupported { what }
 }
 
@@ -127,22 +173,36 @@ pub(crate) fn syntax_error(error: &ParserError) -> Error {
         ParserError::RecursionLimitExceeded => "nested too deeply",
     };
     let Some((message, place)) = text.rsplit_once(" at Line: ") else {
-        return Error::Syntax { line: 0, column: 0, message: text.to_owned() };
+        return Error::Syntax {
+            line: 0,
+            column: 0,
+            message: text.to_owned(),
+        };
     };
-    let mut numbers = place.split(", Column: ").map(|number| number.trim().parse().unwrap_or(0));
+    let mut numbers = place
+        .split(", Column: ")
+        .map(|number| number.trim().parse().unwrap_or(0));
     Error::Syntax {
         line: numbers.next().unwrap_or(0),
         column: numbers.next().unwrap_or(0),
-        message: message.strip_prefix("sql parser error: ").unwrap_or(message).to_owned(),
+        message: message
+            .strip_prefix("sql parser error: ")
+            .unwrap_or(message)
+            .to_owned(),
     }
 }
 
 /// Parses a text that this crate wrote itself.
 pub(crate) fn trusted(sql: &str) -> Result<Body> {
-    let statement = Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| syntax_error(&error))?.into_iter().next();
+    let statement = Parser::parse_sql(&GenericDialect {}, sql)
+        .map_err(|error| syntax_error(&error))?
+        .into_iter()
+        .next();
     statement
         .map(|statement| Body::Plan(Box::new(statement)))
-        .ok_or_else(|| Error::Internal { message: "empty statement of our own".to_owned() })
+        .ok_or_else(|| Error::Internal {
+            message: "empty statement of our own".to_owned(),
+        })
 }
 
 /// A text literal of SQL.

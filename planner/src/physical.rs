@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -20,21 +21,42 @@ use crate::request::Partition;
 pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let optimized = state.optimize(guard.plan())?;
     audit(&optimized, guard)?;
-    Ok(state.query_planner().create_physical_plan(&optimized, state).await?)
+    Ok(state
+        .query_planner()
+        .create_physical_plan(&optimized, state)
+        .await?)
 }
 
-/// How many partitions to ask for when the result is worth cutting; none when it is one part.
-pub(crate) fn wanted_partitions(guard: &GuardedPlan, config: &Config) -> Option<usize> {
-    let rows = scan_rows(guard.plan())?;
+/// How many partitions to ask for when the rows that `plan` reads are worth cutting; none when it is one part.
+pub(crate) fn wanted_partitions(plan: &Arc<dyn ExecutionPlan>, config: &Config) -> Option<usize> {
+    let rows = u64::try_from(rows_read(plan)?).ok()?;
     let parts = rows.div_ceil(config.endpoint_rows.max(1));
-    let parts = usize::try_from(parts).unwrap_or(usize::MAX).min(config.endpoints_max);
+    let parts = usize::try_from(parts)
+        .unwrap_or(usize::MAX)
+        .min(config.endpoints_max);
     (parts > 1).then_some(parts)
+}
+
+/// Rows that the leaf of a chain of operators reads, after files were pruned.
+fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    match plan.children().as_slice() {
+        [] => plan
+            .partition_statistics(None)
+            .ok()?
+            .num_rows
+            .get_value()
+            .copied(),
+        [input] => rows_read(input),
+        _ => None,
+    }
 }
 
 /// The parts of a plan that was made for `target` partitions.
 pub(crate) fn partitions(plan: &Arc<dyn ExecutionPlan>, target: usize) -> Vec<Partition> {
     let count = plan.output_partitioning().partition_count();
-    (0..count).map(|index| Partition { index, count, target }).collect()
+    (0..count)
+        .map(|index| Partition { index, count, target })
+        .collect()
 }
 
 /// Whether `plan` is cut as `partition` says.
@@ -46,38 +68,40 @@ pub(crate) fn check_partition(plan: &Arc<dyn ExecutionPlan>, partition: Partitio
     if count == partition.count && partition.index < count {
         return Ok(());
     }
-    Err(Error::VersionGone { table: "the result".to_owned(), version: format!("part {}", partition.index) })
+    Err(Error::VersionGone {
+        table: "the result".to_owned(),
+        version: format!("part {}", partition.index),
+    })
 }
 
-/// Rows of the only scan of a plan that can be cut, when they are known.
-fn scan_rows(plan: &LogicalPlan) -> Option<u64> {
-    let has_subquery = plan.expressions().iter().any(contains_subquery);
-    if has_subquery {
-        return None;
+/// Whether each part of the plan's rows can be computed alone: one scan of a source's table under filters and
+/// projections whose expressions give the same value wherever they run.
+pub(crate) fn can_be_cut(plan: &LogicalPlan) -> bool {
+    if plan.expressions().iter().any(is_shared_or_volatile) {
+        return false;
     }
     match plan {
-        LogicalPlan::Projection(node) => scan_rows(&node.input),
-        LogicalPlan::Filter(node) => scan_rows(&node.input),
-        LogicalPlan::SubqueryAlias(node) => scan_rows(&node.input),
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => match scanned(scan) {
-            Scanned::Table(table) if !table.is_listing => {
-                use datafusion::catalog::TableProvider;
-                let rows = *table.statistics()?.num_rows.get_value()?;
-                u64::try_from(rows).ok()
-            }
-            _ => None,
-        },
-        _ => None,
+        LogicalPlan::Projection(node) => can_be_cut(&node.input),
+        LogicalPlan::Filter(node) => can_be_cut(&node.input),
+        LogicalPlan::SubqueryAlias(node) => can_be_cut(&node.input),
+        LogicalPlan::TableScan(scan) => {
+            scan.fetch.is_none() && matches!(scanned(scan), Scanned::Table(table) if !table.is_listing)
+        }
+        _ => false,
     }
 }
 
-fn contains_subquery(expr: &Expr) -> bool {
-    use datafusion::common::tree_node::TreeNode;
-    let is_subquery = |expr: &Expr| {
-        Ok(matches!(
+fn is_shared_or_volatile(expr: &Expr) -> bool {
+    let stays = |expr: &Expr| {
+        let is_subquery = matches!(
             expr,
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::Unnest(_)
-        ) || expr.is_volatile_node())
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::Unnest(_)
+        );
+        Ok(is_subquery || expr.is_volatile_node())
     };
-    expr.exists(is_subquery).unwrap_or(true)
+    expr.exists(stays).unwrap_or(true)
 }

@@ -39,7 +39,11 @@ pub struct Session {
 impl Session {
     /// Every setting as key and value, in the order a person reads them.
     pub fn settings(&self) -> [(&'static str, &str); 3] {
-        [("catalog", &self.catalog), ("schema", &self.schema), ("timezone", &self.time_zone)]
+        [
+            ("catalog", &self.catalog),
+            ("schema", &self.schema),
+            ("timezone", &self.time_zone),
+        ]
     }
 }
 
@@ -61,7 +65,10 @@ pub struct Query {
 impl Query {
     /// A query of a text alone.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), ..Self::default() }
+        Self {
+            sql: sql.into(),
+            ..Self::default()
+        }
     }
 }
 

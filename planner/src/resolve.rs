@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use connectors::Version;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::common::TableReference;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -64,7 +64,10 @@ pub(crate) async fn resolve(
         } else {
             let at = pins.0.get(&name.to_string()).map(Version::new);
             let table = catalog.table(principal, &name, at.as_ref()).await?;
-            resolution.pins.0.insert(name.to_string(), table.version.to_string());
+            resolution
+                .pins
+                .0
+                .insert(name.to_string(), table.version.to_string());
             resolution.stores.extend(table.object_stores);
             ResolvedTable::new(name, table.provider, false)
         };
@@ -79,7 +82,11 @@ pub(crate) fn full_name(reference: &TableReference, session: &Session) -> TableN
     match reference {
         TableReference::Bare { table } => table_name(&session.catalog, &session.schema, table),
         TableReference::Partial { schema, table } => table_name(&session.catalog, schema, table),
-        TableReference::Full { catalog, schema, table } => table_name(catalog, schema, table),
+        TableReference::Full {
+            catalog,
+            schema,
+            table,
+        } => table_name(catalog, schema, table),
     }
 }
 

@@ -23,7 +23,11 @@ pub(crate) struct ResolvedTable {
 
 impl ResolvedTable {
     pub(crate) fn new(name: TableName, inner: Arc<dyn TableProvider>, is_listing: bool) -> Self {
-        Self { name, is_listing, inner }
+        Self {
+            name,
+            is_listing,
+            inner,
+        }
     }
 }
 

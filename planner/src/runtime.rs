@@ -46,17 +46,27 @@ impl CpuRuntime {
             .thread_stack_size(stack)
             .enable_all()
             .build()
-            .map_err(|error| Error::Internal { message: format!("threads: {error}") })?;
-        Ok(Self { handle: runtime.handle().clone(), _owner: Arc::new(Owner(Some(runtime))) })
+            .map_err(|error| Error::Internal {
+                message: format!("threads: {error}"),
+            })?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            _owner: Arc::new(Owner(Some(runtime))),
+        })
     }
 
     /// Runs `work` on these threads; dropping the returned future stops it.
-    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let mut task = StopOnDrop(self.handle.spawn(work));
         match (&mut task.0).await {
             Ok(outcome) => outcome,
             Err(error) if error.is_cancelled() => Err(Error::Cancelled),
-            Err(error) => Err(Error::Internal { message: format!("a query task failed: {error}") }),
+            Err(error) => Err(Error::Internal {
+                message: format!("a query task failed: {error}"),
+            }),
         }
     }
 

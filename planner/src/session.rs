@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::prelude::SessionConfig;
 
 use crate::config::Config;
@@ -48,7 +48,12 @@ impl Sessions {
             .with_default_features()
             .with_table_factories(Default::default())
             .build();
-        Ok(Self { base, runtime, memory, query_bytes_max: bytes(config.query_memory_max) })
+        Ok(Self {
+            base,
+            runtime,
+            memory,
+            query_bytes_max: bytes(config.query_memory_max),
+        })
     }
 
     /// The session of one statement, which knows only the tables of `resolution`. With `partitions`, the plan is cut
@@ -60,7 +65,8 @@ impl Sessions {
         partitions: Option<usize>,
     ) -> Result<SessionState> {
         for (url, store) in &resolution.stores {
-            self.runtime.register_object_store(url.as_ref(), Arc::clone(store));
+            self.runtime
+                .register_object_store(url.as_ref(), Arc::clone(store));
         }
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::clone(&resolution.catalogs));
@@ -81,7 +87,9 @@ impl Sessions {
     /// The context that a plan runs in, with a memory bound of its own.
     pub(crate) fn task(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
         let pool = QueryPool::new(Arc::clone(&self.memory), self.query_bytes_max);
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime).with_memory_pool(Arc::new(pool)).build_arc()?;
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
+            .with_memory_pool(Arc::new(pool))
+            .build_arc()?;
         Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
     }
 
@@ -93,10 +101,12 @@ impl Sessions {
 
 /// Checks a time zone by asking the engine's own parser.
 pub(crate) fn check_time_zone(name: &str) -> Result<()> {
-    name.parse::<arrow::array::timezone::Tz>().map(|_| ()).map_err(|_| Error::Setting {
-        key: "timezone".to_owned(),
-        problem: "takes an IANA name such as Europe/Zurich, or an offset such as +02:00".to_owned(),
-    })
+    name.parse::<arrow::array::timezone::Tz>()
+        .map(|_| ())
+        .map_err(|_| Error::Setting {
+            key: "timezone".to_owned(),
+            problem: "takes an IANA name such as Europe/Zurich, or an offset such as +02:00".to_owned(),
+        })
 }
 
 fn engine_config(config: &Config) -> SessionConfig {

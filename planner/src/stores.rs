@@ -21,14 +21,16 @@ fn key(url: &Url) -> String {
 
 impl ObjectStoreRegistry for SourceStores {
     fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
-        self.stores.write().unwrap_or_else(PoisonError::into_inner).insert(key(url), store)
+        self.stores
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key(url), store)
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
-        stores
-            .get(&key(url))
-            .cloned()
-            .ok_or_else(|| DataFusionError::Internal("a scan reads from a store that no source has opened".to_owned()))
+        stores.get(&key(url)).cloned().ok_or_else(|| {
+            DataFusionError::Internal("a scan reads from a store that no source has opened".to_owned())
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -56,6 +56,12 @@ impl Answer {
             "one cell expected: {rows:?}"
         );
         rows[0][0].clone()
+    }
+
+    /// The text of the first row's first column, unchanged; `None` when it is null.
+    pub fn text(&self) -> Option<String> {
+        let column = self.batches.first()?.column(0).as_string_opt::<i32>()?;
+        column.is_valid(0).then(|| column.value(0).to_owned())
     }
 }
 

@@ -40,13 +40,21 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
         if by_id.is_empty() && !physical.fields().is_empty() {
             return Err(self.unsupported("data files without field ids".to_owned()).into());
         }
-        Ok(Arc::new(FieldIdAdapter { factory: self.clone(), logical, physical, by_id }))
+        Ok(Arc::new(FieldIdAdapter {
+            factory: self.clone(),
+            logical,
+            physical,
+            by_id,
+        }))
     }
 }
 
 impl FieldIdAdapterFactory {
     fn unsupported(&self, feature: String) -> Error {
-        Error::Unsupported { table: self.table.to_string(), feature }
+        Error::Unsupported {
+            table: self.table.to_string(),
+            feature,
+        }
     }
 }
 
@@ -80,11 +88,21 @@ impl FieldIdAdapter {
         let own: Arc<dyn PhysicalExpr> = Arc::new(Column::new(held.name(), *place));
         let read: Arc<dyn PhysicalExpr> = if wanted.data_type() == held.data_type() {
             own
-        } else if promotes(held.data_type(), wanted.data_type()) || alike(held.data_type(), wanted.data_type()) {
-            Arc::new(CastExpr::new_with_target_field(own, Arc::new(wanted.clone()), None))
+        } else if promotes(held.data_type(), wanted.data_type())
+            || alike(held.data_type(), wanted.data_type())
+        {
+            Arc::new(CastExpr::new_with_target_field(
+                own,
+                Arc::new(wanted.clone()),
+                None,
+            ))
         } else {
-            let feature =
-                format!("column {} of type {} stored as {}", wanted.name(), wanted.data_type(), held.data_type());
+            let feature = format!(
+                "column {} of type {} stored as {}",
+                wanted.name(),
+                wanted.data_type(),
+                held.data_type()
+            );
             return Err(self.factory.unsupported(feature).into());
         };
         let nan = field_id(wanted).is_some_and(|id| self.factory.may_hold_nan.contains(&id));
@@ -97,27 +115,35 @@ impl FieldIdAdapter {
             return Err(self.factory.unsupported(feature).into());
         }
         let null = ScalarValue::try_from(wanted.data_type())?;
-        Ok(Arc::new(Literal::new_with_metadata(null, Some(FieldMetadata::from(wanted)))))
+        Ok(Arc::new(Literal::new_with_metadata(
+            null,
+            Some(FieldMetadata::from(wanted)),
+        )))
     }
 }
 
 /// Whether values of a column stored as `held` can be read as `wanted` without loss, by Iceberg's rules.
 fn promotes(held: &DataType, wanted: &DataType) -> bool {
     use DataType::{
-        Binary, BinaryView, Date32, Decimal32, Decimal64, Decimal128, Dictionary, Float32, Float64, Int8, Int16, Int32,
-        Int64, LargeBinary, LargeUtf8, Timestamp, Utf8, Utf8View,
+        Binary, BinaryView, Date32, Decimal32, Decimal64, Decimal128, Dictionary, Float32, Float64, Int8,
+        Int16, Int32, Int64, LargeBinary, LargeUtf8, Timestamp, Utf8, Utf8View,
     };
     match (held, wanted) {
         (Dictionary(_, values), _) => values.as_ref() == wanted || promotes(values, wanted),
         (Int8 | Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => true,
-        (Utf8 | LargeUtf8 | Utf8View, Utf8 | Utf8View) | (Binary | LargeBinary | BinaryView, Binary | BinaryView) => true,
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | Utf8View)
+        | (Binary | LargeBinary | BinaryView, Binary | BinaryView) => true,
         // The opener may have read the bytes of a column as text because another column has its name; the cast back is
         // free of loss.
         (Utf8View, BinaryView) => true,
         (Decimal32(p, s) | Decimal64(p, s) | Decimal128(p, s), Decimal128(wp, ws)) => s == ws && p <= wp,
-        (Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, _), Timestamp(_, _)) => true,
+        (Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, _), Timestamp(_, _)) => {
+            true
+        }
         // INT96, which Spark writes, comes as nanoseconds.
-        (Timestamp(TimeUnit::Nanosecond, _), Timestamp(TimeUnit::Nanosecond | TimeUnit::Microsecond, _)) => true,
+        (Timestamp(TimeUnit::Nanosecond, _), Timestamp(TimeUnit::Nanosecond | TimeUnit::Microsecond, _)) => {
+            true
+        }
         (Date32, Timestamp(_, None)) => true,
         _ => false,
     }
@@ -127,16 +153,23 @@ fn promotes(held: &DataType, wanted: &DataType) -> bool {
 /// differ in what carries no value (names of list elements and map entries, nullability, comments).
 fn alike(held: &DataType, wanted: &DataType) -> bool {
     match (held, wanted) {
-        (DataType::List(held) | DataType::LargeList(held), DataType::List(wanted)) => same_field(held, wanted),
+        (DataType::List(held) | DataType::LargeList(held), DataType::List(wanted)) => {
+            same_field(held, wanted)
+        }
         (DataType::Map(held, _), DataType::Map(wanted, _)) => match (held.data_type(), wanted.data_type()) {
             (DataType::Struct(held), DataType::Struct(wanted)) if held.len() == 2 && wanted.len() == 2 => {
-                held.iter().zip(wanted).all(|(held, wanted)| same_field(held, wanted))
+                held.iter()
+                    .zip(wanted)
+                    .all(|(held, wanted)| same_field(held, wanted))
             }
             _ => false,
         },
         (DataType::Struct(held), DataType::Struct(wanted)) => {
             held.len() == wanted.len()
-                && held.iter().zip(wanted).all(|(held, wanted)| held.name() == wanted.name() && same_field(held, wanted))
+                && held
+                    .iter()
+                    .zip(wanted)
+                    .all(|(held, wanted)| held.name() == wanted.name() && same_field(held, wanted))
         }
         _ => false,
     }
@@ -147,4 +180,3 @@ fn same_field(held: &Field, wanted: &Field) -> bool {
     field_id(held) == field_id(wanted)
         && (held_type == wanted_type || promotes(held_type, wanted_type) || alike(held_type, wanted_type))
 }
-

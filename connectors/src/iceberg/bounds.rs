@@ -43,7 +43,11 @@ fn tighter(
     looser: std::cmp::Ordering,
 ) -> Option<ScalarValue> {
     match (left, right) {
-        (Some(left), Some(right)) => Some(if left.partial_cmp(&right) == Some(looser) { right } else { left }),
+        (Some(left), Some(right)) => Some(if left.partial_cmp(&right) == Some(looser) {
+            right
+        } else {
+            left
+        }),
         (left, right) => left.or(right),
     }
 }
@@ -56,20 +60,35 @@ pub(super) enum Side {
 }
 
 /// A bound as a scalar of the column's Arrow type; `None` where the type does not allow it.
-pub(super) fn bound(value: &PrimitiveLiteral, of: &PrimitiveType, target: &DataType, side: Side) -> Option<ScalarValue> {
+pub(super) fn bound(
+    value: &PrimitiveLiteral,
+    of: &PrimitiveType,
+    target: &DataType,
+    side: Side,
+) -> Option<ScalarValue> {
     match (value, of, target) {
         (PrimitiveLiteral::Boolean(v), _, DataType::Boolean) => Some(ScalarValue::Boolean(Some(*v))),
         (PrimitiveLiteral::Int(v), PrimitiveType::Int, DataType::Int32) => Some(ScalarValue::Int32(Some(*v))),
-        (PrimitiveLiteral::Int(v), PrimitiveType::Int, DataType::Int64) => Some(ScalarValue::Int64(Some(i64::from(*v)))),
-        (PrimitiveLiteral::Int(v), PrimitiveType::Date, DataType::Date32) => Some(ScalarValue::Date32(Some(*v))),
-        (PrimitiveLiteral::Long(v), PrimitiveType::Long, DataType::Int64) => Some(ScalarValue::Int64(Some(*v))),
+        (PrimitiveLiteral::Int(v), PrimitiveType::Int, DataType::Int64) => {
+            Some(ScalarValue::Int64(Some(i64::from(*v))))
+        }
+        (PrimitiveLiteral::Int(v), PrimitiveType::Date, DataType::Date32) => {
+            Some(ScalarValue::Date32(Some(*v)))
+        }
+        (PrimitiveLiteral::Long(v), PrimitiveType::Long, DataType::Int64) => {
+            Some(ScalarValue::Int64(Some(*v)))
+        }
         (PrimitiveLiteral::Long(v), _, _) => instant(*v, of, target),
         (PrimitiveLiteral::Float(v), _, DataType::Float32) => float32(v.0, side),
         (PrimitiveLiteral::Float(v), _, DataType::Float64) => float64(f64::from(v.0), side),
         (PrimitiveLiteral::Double(v), _, DataType::Float64) => float64(v.0, side),
         (PrimitiveLiteral::String(v), _, DataType::Utf8View) => Some(ScalarValue::Utf8View(Some(v.clone()))),
-        (PrimitiveLiteral::Binary(v), _, DataType::BinaryView) => Some(ScalarValue::BinaryView(Some(v.clone()))),
-        (PrimitiveLiteral::Binary(v), PrimitiveType::Fixed(_), DataType::FixedSizeBinary(n)) if usize::try_from(*n) == Ok(v.len()) => {
+        (PrimitiveLiteral::Binary(v), _, DataType::BinaryView) => {
+            Some(ScalarValue::BinaryView(Some(v.clone())))
+        }
+        (PrimitiveLiteral::Binary(v), PrimitiveType::Fixed(_), DataType::FixedSizeBinary(n))
+            if usize::try_from(*n) == Ok(v.len()) =>
+        {
             Some(ScalarValue::FixedSizeBinary(*n, Some(v.clone())))
         }
         (PrimitiveLiteral::Int128(v), PrimitiveType::Decimal { scale, .. }, DataType::Decimal128(p, s))
@@ -131,7 +150,9 @@ pub(super) fn preimage(
         Transform::Identity => bound(value, of, target, side),
         Transform::Truncate(width) => truncated(value, of, target, side, width),
         Transform::Year | Transform::Month | Transform::Day | Transform::Hour => {
-            let PrimitiveLiteral::Int(ordinal) = value else { return None };
+            let PrimitiveLiteral::Int(ordinal) = value else {
+                return None;
+            };
             period(transform, i64::from(*ordinal), target, side)
         }
         Transform::Bucket(_) | Transform::Void | Transform::Unknown => None,
@@ -148,9 +169,13 @@ fn truncated(
     let rest = i64::from(width).checked_sub(1)?;
     let reach = match (side, value) {
         (Side::Min, _) => value.clone(),
-        (Side::Max, PrimitiveLiteral::Int(v)) => PrimitiveLiteral::Int(v.saturating_add(i32::try_from(rest).ok()?)),
+        (Side::Max, PrimitiveLiteral::Int(v)) => {
+            PrimitiveLiteral::Int(v.saturating_add(i32::try_from(rest).ok()?))
+        }
         (Side::Max, PrimitiveLiteral::Long(v)) => PrimitiveLiteral::Long(v.saturating_add(rest)),
-        (Side::Max, PrimitiveLiteral::Int128(v)) => PrimitiveLiteral::Int128(v.saturating_add(i128::from(rest))),
+        (Side::Max, PrimitiveLiteral::Int128(v)) => {
+            PrimitiveLiteral::Int128(v.saturating_add(i128::from(rest)))
+        }
         // A prefix bounds its strings from below only.
         (Side::Max, _) => return None,
     };
@@ -190,9 +215,10 @@ fn day_of(year: i64, month: i64) -> Option<i64> {
 fn at(micros: i64, target: &DataType, side: Side) -> Option<ScalarValue> {
     let before = i64::from(side == Side::Max);
     match target {
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            Some(ScalarValue::TimestampMicrosecond(Some(micros.checked_sub(before)?), zone.clone()))
-        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => Some(ScalarValue::TimestampMicrosecond(
+            Some(micros.checked_sub(before)?),
+            zone.clone(),
+        )),
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
             let nanos = micros.checked_mul(1_000)?.checked_sub(before)?;
             Some(ScalarValue::TimestampNanosecond(Some(nanos), zone.clone()))

@@ -6,20 +6,17 @@
 //!   exactly one wins, and the other gets a retryable `CatalogCommitConflicts`.
 //! - A metadata file is on the disk before the catalog points to it, and is never written twice.
 
+mod operations;
 mod sqlite;
 
 use crate::iceberg::Config;
 use crate::{Error, Result};
-use async_trait::async_trait;
 use iceberg::io::FileIO;
-use iceberg::spec::{TableMetadata, TableMetadataBuilder};
+use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
-use iceberg::{
-    Catalog, ErrorKind, MetadataLocation, Namespace, NamespaceIdent, Runtime, TableCommit, TableCreation, TableIdent,
-};
+use iceberg::{Catalog, ErrorKind, MetadataLocation, NamespaceIdent, Runtime, TableIdent};
 use sqlite::{Pool, Session};
-use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -43,7 +40,9 @@ pub struct JdbcCatalog {
 /// # Errors
 /// [`Error::NotFound`] naming the file, [`Error::Unavailable`] when it is not such a catalog.
 pub async fn open_catalog(config: &Config) -> Result<Arc<JdbcCatalog>> {
-    JdbcCatalog::open("iceberg", config, Handle::current()).await.map(Arc::new)
+    JdbcCatalog::open("iceberg", config, Handle::current())
+        .await
+        .map(Arc::new)
 }
 
 /// Makes the catalog file, its tables and the warehouse folder where they are missing, and opens the catalog.
@@ -54,12 +53,18 @@ pub async fn create_catalog(config: &Config) -> Result<Arc<JdbcCatalog>> {
     config.validate()?;
     let warehouse = config.warehouse_path()?;
     let folders = [config.catalog.parent().map(ToOwned::to_owned), Some(warehouse)];
-    for folder in folders.into_iter().flatten().filter(|path| !path.as_os_str().is_empty()) {
-        tokio::fs::create_dir_all(&folder).await.map_err(|cause| Error::Unavailable {
-            source_name: "iceberg".to_owned(),
-            path: folder.display().to_string(),
-            cause: Box::new(cause),
-        })?;
+    for folder in folders
+        .into_iter()
+        .flatten()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        tokio::fs::create_dir_all(&folder)
+            .await
+            .map_err(|cause| Error::Unavailable {
+                source_name: "iceberg".to_owned(),
+                path: folder.display().to_string(),
+                cause: Box::new(cause),
+            })?;
     }
     Pool::new("iceberg", config, Handle::current()).create().await?;
     open_catalog(config).await
@@ -86,13 +91,15 @@ impl JdbcCatalog {
 
     /// Whether the catalog file answers.
     pub(super) async fn check(&self) -> Result<()> {
-        self.ask(|session, catalog| session.location(catalog, "", "").map(|_| ())).await
+        self.ask(|session, catalog| session.location(catalog, "", "").map(|_| ()))
+            .await
     }
 
     /// Where the current metadata of a table lies; `None` when there is no such table.
     pub(super) async fn location(&self, namespace: &str, table: &str) -> Result<Option<String>> {
         let (namespace, table) = (namespace.to_owned(), table.to_owned());
-        self.ask(move |session, catalog| session.location(catalog, &namespace, &table)).await
+        self.ask(move |session, catalog| session.location(catalog, &namespace, &table))
+            .await
     }
 
     /// All tables as (namespace, name), sorted.
@@ -126,11 +133,16 @@ impl JdbcCatalog {
     }
 
     /// Writes a metadata file and waits until the disk has it.
-    async fn write_metadata(&self, metadata: &TableMetadata, location: &MetadataLocation) -> iceberg::Result<()> {
+    async fn write_metadata(
+        &self,
+        metadata: &TableMetadata,
+        location: &MetadataLocation,
+    ) -> iceberg::Result<()> {
         metadata.write_to(&self.file_io, location).await?;
         let text = location.to_string();
-        let path = super::config::strip_file_scheme(&text)
-            .ok_or_else(|| iceberg::Error::new(ErrorKind::FeatureUnsupported, format!("storage of {text}")))?;
+        let path = super::config::strip_file_scheme(&text).ok_or_else(|| {
+            iceberg::Error::new(ErrorKind::FeatureUnsupported, format!("storage of {text}"))
+        })?;
         let synced = async {
             tokio::fs::File::open(path).await?.sync_all().await?;
             match std::path::Path::new(path).parent() {
@@ -157,164 +169,10 @@ impl JdbcCatalog {
         if self.namespace_exists(namespace).await? {
             return Ok(());
         }
-        Err(iceberg::Error::new(ErrorKind::NamespaceNotFound, format!("namespace {namespace} does not exist")))
-    }
-}
-
-#[async_trait]
-impl Catalog for JdbcCatalog {
-    async fn list_namespaces(&self, parent: Option<&NamespaceIdent>) -> iceberg::Result<Vec<NamespaceIdent>> {
-        if let Some(parent) = parent {
-            self.require_namespace(parent).await?;
-        }
-        let prefix = parent.map(|ident| ident.join(".") + ".").unwrap_or_default();
-        let mut found = BTreeSet::new();
-        for name in self.all_namespaces().await.map_err(foreign)? {
-            if let Some(rest) = name.strip_prefix(&prefix) {
-                let level = rest.split('.').next().unwrap_or(rest);
-                found.insert(format!("{prefix}{level}"));
-            }
-        }
-        found.iter().map(|name| NamespaceIdent::from_strs(name.split('.'))).collect()
-    }
-
-    async fn create_namespace(
-        &self,
-        namespace: &NamespaceIdent,
-        properties: HashMap<String, String>,
-    ) -> iceberg::Result<Namespace> {
-        check_levels(namespace.iter())?;
-        if self.namespace_exists(namespace).await? {
-            return Err(iceberg::Error::new(
-                ErrorKind::NamespaceAlreadyExists,
-                format!("namespace {namespace} already exists"),
-            ));
-        }
-        self.put_namespace(namespace, &properties).await?;
-        Ok(Namespace::with_properties(namespace.clone(), properties))
-    }
-
-    async fn get_namespace(&self, namespace: &NamespaceIdent) -> iceberg::Result<Namespace> {
-        self.require_namespace(namespace).await?;
-        let name = namespace.join(".");
-        let properties = self.ask(move |session, catalog| session.properties(catalog, &name)).await.map_err(foreign)?;
-        let own = properties.into_iter().filter(|(key, _)| key != EXISTS).collect();
-        Ok(Namespace::with_properties(namespace.clone(), own))
-    }
-
-    async fn namespace_exists(&self, namespace: &NamespaceIdent) -> iceberg::Result<bool> {
-        let name = namespace.join(".");
-        let below = format!("{name}.");
-        let all = self.all_namespaces().await.map_err(foreign)?;
-        Ok(all.iter().any(|other| *other == name || other.starts_with(&below)))
-    }
-
-    async fn update_namespace(
-        &self,
-        namespace: &NamespaceIdent,
-        properties: HashMap<String, String>,
-    ) -> iceberg::Result<()> {
-        self.require_namespace(namespace).await?;
-        self.put_namespace(namespace, &properties).await
-    }
-
-    async fn drop_namespace(&self, namespace: &NamespaceIdent) -> iceberg::Result<()> {
-        self.require_namespace(namespace).await?;
-        let name = namespace.join(".");
-        let below = format!("{name}.");
-        let all = self.all_namespaces().await.map_err(foreign)?;
-        if !self.list_tables(namespace).await?.is_empty() || all.iter().any(|other| other.starts_with(&below)) {
-            return Err(iceberg::Error::new(
-                ErrorKind::PreconditionFailed,
-                format!("namespace {namespace} is not empty"),
-            ));
-        }
-        self.ask(move |session, catalog| session.put_properties(catalog, &name, &[])).await.map_err(foreign)
-    }
-
-    async fn list_tables(&self, namespace: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
-        self.require_namespace(namespace).await?;
-        let name = namespace.join(".");
-        let found = self.ask(move |session, catalog| session.tables(catalog, Some(&name))).await.map_err(foreign)?;
-        Ok(found.into_iter().map(|(_, table)| TableIdent::new(namespace.clone(), table)).collect())
-    }
-
-    async fn create_table(&self, namespace: &NamespaceIdent, creation: TableCreation) -> iceberg::Result<Table> {
-        self.require_namespace(namespace).await?;
-        check_levels(std::iter::once(&creation.name))?;
-        let ident = TableIdent::new(namespace.clone(), creation.name.clone());
-        let location = match &creation.location {
-            Some(location) => location.trim_end_matches('/').to_owned(),
-            None => self.default_location(namespace, &creation.name).await?,
-        };
-        let creation = TableCreation { location: Some(location.clone()), ..creation };
-        let metadata = TableMetadataBuilder::from_table_creation(creation)?.build()?.metadata;
-        let place = MetadataLocation::new_with_metadata(location, &metadata);
-        self.write_metadata(&metadata, &place).await?;
-        self.insert(&ident, &place.to_string()).await?;
-        self.table(ident, place.to_string(), metadata)
-    }
-
-    async fn load_table(&self, ident: &TableIdent) -> iceberg::Result<Table> {
-        let found = self.location(&ident.namespace.join("."), &ident.name).await.map_err(foreign)?;
-        let location = found.ok_or_else(|| table_not_found(ident))?;
-        let metadata = TableMetadata::read_from(&self.file_io, &location).await?;
-        self.table(ident.clone(), location, metadata)
-    }
-
-    async fn drop_table(&self, ident: &TableIdent) -> iceberg::Result<()> {
-        let (namespace, name) = (ident.namespace.join("."), ident.name.clone());
-        let gone = self.ask(move |session, catalog| session.delete(catalog, &namespace, &name)).await;
-        if gone.map_err(foreign)? { Ok(()) } else { Err(table_not_found(ident)) }
-    }
-
-    async fn purge_table(&self, ident: &TableIdent) -> iceberg::Result<()> {
-        let table = self.load_table(ident).await?;
-        self.drop_table(ident).await?;
-        iceberg::drop_table_data(&table).await
-    }
-
-    async fn table_exists(&self, ident: &TableIdent) -> iceberg::Result<bool> {
-        let found = self.location(&ident.namespace.join("."), &ident.name).await;
-        Ok(found.map_err(foreign)?.is_some())
-    }
-
-    async fn rename_table(&self, src: &TableIdent, dest: &TableIdent) -> iceberg::Result<()> {
-        self.require_namespace(&dest.namespace).await?;
-        check_levels(std::iter::once(&dest.name))?;
-        if self.table_exists(dest).await? {
-            return Err(table_exists(dest));
-        }
-        let from = (src.namespace.join("."), src.name.clone());
-        let to = (dest.namespace.join("."), dest.name.clone());
-        let moved =
-            self.ask(move |session, catalog| session.rename(catalog, (&from.0, &from.1), (&to.0, &to.1))).await;
-        if moved.map_err(foreign)? { Ok(()) } else { Err(table_not_found(src)) }
-    }
-
-    async fn register_table(&self, ident: &TableIdent, metadata_location: String) -> iceberg::Result<Table> {
-        self.require_namespace(&ident.namespace).await?;
-        check_levels(std::iter::once(&ident.name))?;
-        let metadata = TableMetadata::read_from(&self.file_io, &metadata_location).await?;
-        self.insert(ident, &metadata_location).await?;
-        self.table(ident.clone(), metadata_location, metadata)
-    }
-
-    async fn update_table(&self, commit: TableCommit) -> iceberg::Result<Table> {
-        let current = self.load_table(commit.identifier()).await?;
-        let old = current.metadata_location_result()?.to_owned();
-        let staged = commit.apply(current)?;
-        let new = staged.metadata_location_result()?.to_owned();
-        self.write_metadata(staged.metadata(), &MetadataLocation::from_str(&new)?).await?;
-        // When the catalog file does not answer, the swap may still have happened: the new metadata file stays.
-        if self.point(staged.identifier(), &old, &new).await.map_err(foreign)? {
-            return Ok(staged);
-        }
-        if let Err(error) = self.file_io.delete(&new).await {
-            tracing::warn!(path = %new, %error, "metadata file of a lost commit stays behind");
-        }
-        let lost = format!("table {} was changed by another writer", staged.identifier());
-        Err(iceberg::Error::new(ErrorKind::CatalogCommitConflicts, lost).with_retryable(true))
+        Err(iceberg::Error::new(
+            ErrorKind::NamespaceNotFound,
+            format!("namespace {namespace} does not exist"),
+        ))
     }
 }
 
@@ -324,49 +182,52 @@ impl JdbcCatalog {
         namespace: &NamespaceIdent,
         properties: &HashMap<String, String>,
     ) -> iceberg::Result<()> {
-        let mut rows: Vec<_> = properties.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut rows: Vec<_> = properties
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         rows.retain(|(key, _)| key != EXISTS);
         rows.push((EXISTS.to_owned(), "true".to_owned()));
         let name = namespace.join(".");
-        self.ask(move |session, catalog| session.put_properties(catalog, &name, &rows)).await.map_err(foreign)
+        self.ask(move |session, catalog| session.put_properties(catalog, &name, &rows))
+            .await
+            .map_err(foreign)
     }
 
     /// Points a table from one metadata file to the next; false when it no longer points to the old one.
     pub(super) async fn point(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
         let (namespace, name) = (ident.namespace.join("."), ident.name.clone());
         let pair = (old.to_owned(), new.to_owned());
-        self.ask(move |session, catalog| session.swap(catalog, &namespace, &name, (&pair.0, &pair.1))).await
+        self.ask(move |session, catalog| session.swap(catalog, &namespace, &name, (&pair.0, &pair.1)))
+            .await
     }
 
     async fn insert(&self, ident: &TableIdent, location: &str) -> iceberg::Result<()> {
         let (namespace, name, place) = (ident.namespace.join("."), ident.name.clone(), location.to_owned());
-        let added = self.ask(move |session, catalog| session.insert(catalog, &namespace, &name, &place)).await;
-        if added.map_err(foreign)? { Ok(()) } else { Err(table_exists(ident)) }
-    }
-}
-
-/// Names become folders, and levels are joined by dots in the file, so neither may hold a separator.
-fn check_levels<'a>(names: impl Iterator<Item = &'a String>) -> iceberg::Result<()> {
-    for name in names {
-        if name.is_empty() || name == ".." || name.contains(['.', '/', '\\', '\0']) || name.len() > 255 {
-            return Err(iceberg::Error::new(ErrorKind::DataInvalid, format!("{name:?} cannot be a name")));
+        let added = self
+            .ask(move |session, catalog| session.insert(catalog, &namespace, &name, &place))
+            .await;
+        if added.map_err(foreign)? {
+            Ok(())
+        } else {
+            Err(table_exists(ident))
         }
     }
-    Ok(())
-}
-
-fn table_not_found(ident: &TableIdent) -> iceberg::Error {
-    iceberg::Error::new(ErrorKind::TableNotFound, format!("table {ident} does not exist"))
 }
 
 fn table_exists(ident: &TableIdent) -> iceberg::Error {
-    iceberg::Error::new(ErrorKind::TableAlreadyExists, format!("table {ident} already exists"))
+    iceberg::Error::new(
+        ErrorKind::TableAlreadyExists,
+        format!("table {ident} already exists"),
+    )
 }
 
 /// An error of this crate as one of Iceberg's, its cause kept.
 fn foreign(error: Error) -> iceberg::Error {
     let retryable = error.is_retryable();
-    iceberg::Error::new(ErrorKind::Unexpected, error.to_string()).with_retryable(retryable).with_source(error)
+    iceberg::Error::new(ErrorKind::Unexpected, error.to_string())
+        .with_retryable(retryable)
+        .with_source(error)
 }
 
 #[cfg(test)]

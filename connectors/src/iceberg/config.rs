@@ -109,7 +109,9 @@ impl Config {
 /// scheme. Nothing is percent-decoded: writers put the path down as it is on disk.
 pub(super) fn strip_file_scheme(location: &str) -> Option<&str> {
     let scheme_end = location.find(':').filter(|end| {
-        location[..*end].chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        location[..*end]
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
             && location.starts_with(|c: char| c.is_ascii_alphabetic())
     });
     let Some(end) = scheme_end else {
@@ -122,13 +124,18 @@ pub(super) fn strip_file_scheme(location: &str) -> Option<&str> {
     // file:///a, file://localhost/a and file:/a all mean /a.
     match rest.strip_prefix("//") {
         Some(after) if after.starts_with('/') => Some(after),
-        Some(after) => after.strip_prefix("localhost").filter(|path| path.starts_with('/')),
+        Some(after) => after
+            .strip_prefix("localhost")
+            .filter(|path| path.starts_with('/')),
         None => Some(rest),
     }
 }
 
 fn invalid(key: &str, problem: &str) -> Error {
-    Error::Invalid { key: key.to_owned(), problem: problem.to_owned() }
+    Error::Invalid {
+        key: key.to_owned(),
+        problem: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +144,13 @@ mod tests {
 
     #[test]
     fn file_locations_of_every_spelling_mean_one_path() {
-        for spelling in ["/w/t", "file:/w/t", "file:///w/t", "FILE:///w/t", "file://localhost/w/t"] {
+        for spelling in [
+            "/w/t",
+            "file:/w/t",
+            "file:///w/t",
+            "FILE:///w/t",
+            "file://localhost/w/t",
+        ] {
             assert_eq!(strip_file_scheme(spelling), Some("/w/t"), "{spelling}");
         }
         for other in ["s3://b/t", "file://host/w", "hdfs:/w"] {

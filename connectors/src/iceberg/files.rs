@@ -15,8 +15,8 @@ use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
     DataContentType, DataFile, DataFileFormat, Datum, FieldSummary, Literal, Manifest, ManifestContentType,
-    ManifestEntryRef, ManifestFile, PartitionSpec, PrimitiveLiteral, PrimitiveType, SnapshotRef, TableMetadata,
-    Transform, Type,
+    ManifestEntryRef, ManifestFile, PartitionSpec, PrimitiveLiteral, PrimitiveType, SnapshotRef,
+    TableMetadata, Transform, Type,
 };
 use object_store::path::Path;
 use std::sync::Arc;
@@ -78,16 +78,28 @@ pub(super) async fn plan(
     if snapshot.encryption_key_id().is_some() {
         return Err(unsupported(of, "encryption"));
     }
-    let list = store.list(&of.table, snapshot.manifest_list(), of.metadata.format_version()).await?;
-    let live: Vec<&ManifestFile> =
-        list.entries().iter().filter(|file| file.has_added_files() || file.has_existing_files()).collect();
-    if live.iter().any(|file| file.content == ManifestContentType::Deletes) {
+    let list = store
+        .list(&of.table, snapshot.manifest_list(), of.metadata.format_version())
+        .await?;
+    let live: Vec<&ManifestFile> = list
+        .entries()
+        .iter()
+        .filter(|file| file.has_added_files() || file.has_existing_files())
+        .collect();
+    if live
+        .iter()
+        .any(|file| file.content == ManifestContentType::Deletes)
+    {
         return Err(unsupported(of, "row-level deletes"));
     }
     if live.iter().any(|file| file.key_metadata.is_some()) {
         return Err(unsupported(of, "encryption"));
     }
-    let keep = pruner.keep(live.len(), |at, column| summary_range(of, live[at], column), |at| manifest_rows(live[at]));
+    let keep = pruner.keep(
+        live.len(),
+        |at, column| summary_range(of, live[at], column),
+        |at| manifest_rows(live[at]),
+    );
     let kept = live.iter().zip(&keep).filter(|(_, keep)| **keep);
     let wanted: Vec<String> = kept.map(|(file, _)| file.manifest_path.clone()).collect();
     pruned.manifests = live.len() - wanted.len();
@@ -140,42 +152,70 @@ fn check(of: &Snapshot, file: &DataFile) -> Result<()> {
 }
 
 fn unsupported(of: &Snapshot, feature: &str) -> Error {
-    Error::Unsupported { table: of.table.to_string(), feature: feature.to_owned() }
+    Error::Unsupported {
+        table: of.table.to_string(),
+        feature: feature.to_owned(),
+    }
 }
 
 /// What a file's metrics alone say of a column.
 pub(super) fn metrics_range(of: &Snapshot, file: &DataFile, column: usize) -> Range {
     let field = of.schema.field(column);
-    let Some(id) = field_id(field) else { return Range::default() };
+    let Some(id) = field_id(field) else {
+        return Range::default();
+    };
     let nulls = file.null_value_counts().get(&id).copied();
     if field.data_type().is_floating() && file.nan_value_counts().get(&id) != Some(&0) {
-        return Range { nulls, ..Range::default() };
+        return Range {
+            nulls,
+            ..Range::default()
+        };
     }
     let side = |bounds: &std::collections::HashMap<i32, Datum>, side| {
-        bounds.get(&id).and_then(|datum| bound(datum.literal(), datum.data_type(), field.data_type(), side))
+        bounds
+            .get(&id)
+            .and_then(|datum| bound(datum.literal(), datum.data_type(), field.data_type(), side))
     };
-    Range { min: side(file.lower_bounds(), Side::Min), max: side(file.upper_bounds(), Side::Max), nulls }
+    Range {
+        min: side(file.lower_bounds(), Side::Min),
+        max: side(file.upper_bounds(), Side::Max),
+        nulls,
+    }
 }
 
 /// What a file's metrics and its partition say of a column.
 fn file_range(of: &Snapshot, file: &PlannedFile, column: usize) -> Range {
     let mut range = metrics_range(of, file.data(), column);
-    let Some(id) = field_id(of.schema.field(column)) else { return range };
+    let Some(id) = field_id(of.schema.field(column)) else {
+        return range;
+    };
     let target = of.schema.field(column).data_type();
     let spec = &file.manifest.metadata().partition_spec;
-    let Ok(types) = spec.partition_type(&file.manifest.metadata().schema) else { return range };
+    let Ok(types) = spec.partition_type(&file.manifest.metadata().schema) else {
+        return range;
+    };
     for (place, field) in spec.fields().iter().enumerate() {
         // A void transform is NULL for every value, an unknown one may be.
         if field.source_id != id || matches!(field.transform, Transform::Void | Transform::Unknown) {
             continue;
         }
         let value = file.data().partition().fields().get(place);
-        let derived = match (value, types.fields().get(place).map(|field| field.field_type.as_ref())) {
+        let derived = match (
+            value,
+            types.fields().get(place).map(|field| field.field_type.as_ref()),
+        ) {
             // Every transform keeps NULL, and nothing else becomes NULL.
-            (Some(None), _) => Range { nulls: Some(file.data().record_count()), ..Range::default() },
+            (Some(None), _) => Range {
+                nulls: Some(file.data().record_count()),
+                ..Range::default()
+            },
             (Some(Some(Literal::Primitive(value))), Some(Type::Primitive(of))) => {
                 let side = |side| preimage(field.transform, value, of, target, side);
-                Range { min: side(Side::Min), max: side(Side::Max), nulls: Some(0) }
+                Range {
+                    min: side(Side::Min),
+                    max: side(Side::Max),
+                    nulls: Some(0),
+                }
             }
             _ => continue,
         };
@@ -187,10 +227,13 @@ fn file_range(of: &Snapshot, file: &PlannedFile, column: usize) -> Range {
 /// What the partition summaries of a manifest say of a column.
 fn summary_range(of: &Snapshot, file: &ManifestFile, column: usize) -> Range {
     let mut range = Range::default();
-    let Some(id) = field_id(of.schema.field(column)) else { return range };
-    let (Some(summaries), Some(spec)) =
-        (&file.partitions, of.metadata.partition_spec_by_id(file.partition_spec_id))
-    else {
+    let Some(id) = field_id(of.schema.field(column)) else {
+        return range;
+    };
+    let (Some(summaries), Some(spec)) = (
+        &file.partitions,
+        of.metadata.partition_spec_by_id(file.partition_spec_id),
+    ) else {
         return range;
     };
     for (place, field) in spec.fields().iter().enumerate() {
@@ -203,12 +246,23 @@ fn summary_range(of: &Snapshot, file: &ManifestFile, column: usize) -> Range {
     range
 }
 
-fn summary_side(of: &Snapshot, spec: &PartitionSpec, place: usize, summary: &FieldSummary, column: usize) -> Range {
+fn summary_side(
+    of: &Snapshot,
+    spec: &PartitionSpec,
+    place: usize,
+    summary: &FieldSummary,
+    column: usize,
+) -> Range {
     let nulls = (!summary.contains_null).then_some(0);
-    let open = Range { nulls, ..Range::default() };
+    let open = Range {
+        nulls,
+        ..Range::default()
+    };
     let field = &spec.fields()[place];
     let source = of.metadata.current_schema().field_by_id(field.source_id);
-    let Some(Ok(Type::Primitive(result))) = source.map(|source| field.transform.result_type(&source.field_type)) else {
+    let Some(Ok(Type::Primitive(result))) =
+        source.map(|source| field.transform.result_type(&source.field_type))
+    else {
         return open;
     };
     let float = matches!(result, PrimitiveType::Float | PrimitiveType::Double);
@@ -217,12 +271,21 @@ fn summary_side(of: &Snapshot, spec: &PartitionSpec, place: usize, summary: &Fie
     }
     let target = of.schema.field(column).data_type();
     let side = |bytes: Option<&[u8]>, side| {
-        let value: PrimitiveLiteral = Datum::try_from_bytes(bytes?, result.clone()).ok()?.literal().clone();
+        let value: PrimitiveLiteral = Datum::try_from_bytes(bytes?, result.clone())
+            .ok()?
+            .literal()
+            .clone();
         preimage(field.transform, &value, &result, target, side)
     };
     Range {
-        min: side(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()), Side::Min),
-        max: side(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()), Side::Max),
+        min: side(
+            summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()),
+            Side::Min,
+        ),
+        max: side(
+            summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()),
+            Side::Max,
+        ),
         nulls,
     }
 }

@@ -2,9 +2,6 @@
 
 use super::{Config, Iceberg, JdbcCatalog, create_catalog};
 use crate::{Connector, SourceTable, Version};
-use arrow::record_batch::RecordBatch;
-use arrow::util::pretty::pretty_format_batches;
-use datafusion::prelude::{SessionConfig, SessionContext};
 use ::iceberg::arrow::{RecordBatchPartitionSplitter, schema_to_arrow_schema};
 use ::iceberg::spec::{
     DataFile, DataFileFormat, ManifestFile, ManifestListWriter, ManifestWriter, ManifestWriterBuilder,
@@ -15,10 +12,15 @@ use ::iceberg::table::Table;
 use ::iceberg::transaction::{ApplyTransactionAction, Transaction};
 use ::iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
 use ::iceberg::writer::file_writer::ParquetWriterBuilder;
-use ::iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
+use ::iceberg::writer::file_writer::location_generator::{
+    DefaultFileNameGenerator, DefaultLocationGenerator,
+};
 use ::iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use ::iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
 use ::iceberg::{Catalog, MetadataLocation, NamespaceIdent, TableCreation, TableIdent};
+use arrow::record_batch::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use parquet::file::properties::WriterProperties;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -54,23 +56,46 @@ impl Lake {
         let root = dir.path().join("warehouse");
         let config = Config::new(dir.path().join("catalog.db"), root.to_str().unwrap());
         let catalog = create_catalog(&config).await.unwrap();
-        catalog.create_namespace(&NamespaceIdent::new(SCHEMA.into()), HashMap::new()).await.unwrap();
-        let source = Iceberg::open("lake", &config, tokio::runtime::Handle::current()).await.unwrap();
-        Self { dir, config, catalog, source }
+        catalog
+            .create_namespace(&NamespaceIdent::new(SCHEMA.into()), HashMap::new())
+            .await
+            .unwrap();
+        let source = Iceberg::open("lake", &config, tokio::runtime::Handle::current())
+            .await
+            .unwrap();
+        Self {
+            dir,
+            config,
+            catalog,
+            source,
+        }
     }
 
     pub(super) async fn create(&self, table: &str, schema: Schema) -> Table {
         self.create_partitioned(table, schema, &[]).await
     }
 
-    pub(super) async fn create_partitioned(&self, table: &str, schema: Schema, by: &[(i32, Transform)]) -> Table {
+    pub(super) async fn create_partitioned(
+        &self,
+        table: &str,
+        schema: Schema,
+        by: &[(i32, Transform)],
+    ) -> Table {
         let mut spec = UnboundPartitionSpec::builder();
         for (id, transform) in by {
-            spec = spec.add_partition_field(*id, format!("p{id}_{}", transform.dedup_name()), *transform).unwrap();
+            spec = spec
+                .add_partition_field(*id, format!("p{id}_{}", transform.dedup_name()), *transform)
+                .unwrap();
         }
-        let creation =
-            TableCreation::builder().name(table.to_owned()).schema(schema).partition_spec(spec.build()).build();
-        self.catalog.create_table(&NamespaceIdent::new(SCHEMA.into()), creation).await.unwrap()
+        let creation = TableCreation::builder()
+            .name(table.to_owned())
+            .schema(schema)
+            .partition_spec(spec.build())
+            .build();
+        self.catalog
+            .create_table(&NamespaceIdent::new(SCHEMA.into()), creation)
+            .await
+            .unwrap()
     }
 
     pub(super) async fn load(&self, table: &str) -> Table {
@@ -86,7 +111,11 @@ impl Lake {
     pub(super) async fn commit(&self, table: &str, files: Vec<DataFile>) {
         let loaded = self.load(table).await;
         let transaction = Transaction::new(&loaded);
-        let transaction = transaction.fast_append().add_data_files(files).apply(transaction).unwrap();
+        let transaction = transaction
+            .fast_append()
+            .add_data_files(files)
+            .apply(transaction)
+            .unwrap();
         transaction.commit(self.catalog.as_ref()).await.unwrap();
     }
 
@@ -95,11 +124,18 @@ impl Lake {
         let loaded = self.load(table).await;
         let metadata = loaded.metadata();
         let target = Arc::new(schema_to_arrow_schema(metadata.current_schema()).unwrap());
-        let rows = SessionContext::new().sql(sql).await.unwrap().collect().await.unwrap();
+        let rows = SessionContext::new()
+            .sql(sql)
+            .await
+            .unwrap()
+            .collect()
+            .await
+            .unwrap();
         let mut files = Vec::new();
         for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
             let columns = batch.columns().iter().zip(target.fields());
-            let columns = columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
+            let columns =
+                columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
             let batch = RecordBatch::try_new(Arc::clone(&target), columns.collect()).unwrap();
             let spec = Arc::clone(metadata.default_partition_spec());
             if spec.is_unpartitioned() {
@@ -115,7 +151,12 @@ impl Lake {
         files
     }
 
-    async fn write_file(&self, table: &Table, key: Option<PartitionKey>, batch: RecordBatch) -> Vec<DataFile> {
+    async fn write_file(
+        &self,
+        table: &Table,
+        key: Option<PartitionKey>,
+        batch: RecordBatch,
+    ) -> Vec<DataFile> {
         // Small row groups, so that pruning inside files has something to do.
         let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(500))
@@ -126,8 +167,12 @@ impl Lake {
         let places = DefaultLocationGenerator::new(table.metadata()).unwrap();
         let names =
             DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet);
-        let rolling =
-            RollingFileWriterBuilder::new_with_default_file_size(parquet, table.file_io().clone(), places, names);
+        let rolling = RollingFileWriterBuilder::new_with_default_file_size(
+            parquet,
+            table.file_io().clone(),
+            places,
+            names,
+        );
         let mut writer = DataFileWriterBuilder::new(rolling).build(key).await.unwrap();
         writer.write(batch).await.unwrap();
         writer.close().await.unwrap()
@@ -141,20 +186,40 @@ impl Lake {
     ) {
         let loaded = self.load(table).await;
         let old = loaded.metadata_location().unwrap().to_owned();
-        let metadata = change(loaded.metadata().clone().into_builder(Some(old.clone()))).build().unwrap().metadata;
+        let metadata = change(loaded.metadata().clone().into_builder(Some(old.clone())))
+            .build()
+            .unwrap()
+            .metadata;
         let new = MetadataLocation::from_str(&old).unwrap().with_next_version();
         metadata.write_to(loaded.file_io(), &new).await.unwrap();
-        assert!(self.catalog.point(&ident(table), &old, &new.to_string()).await.unwrap());
+        assert!(
+            self.catalog
+                .point(&ident(table), &old, &new.to_string())
+                .await
+                .unwrap()
+        );
     }
 
     /// Gives a table other columns.
     pub(super) async fn evolve(&self, table: &str, fields: impl IntoIterator<Item = NestedFieldRef>) {
         let schema = schema(fields);
-        self.change(table, |metadata| metadata.add_schema(schema).unwrap().set_current_schema(-1).unwrap()).await;
+        self.change(table, |metadata| {
+            metadata
+                .add_schema(schema)
+                .unwrap()
+                .set_current_schema(-1)
+                .unwrap()
+        })
+        .await;
     }
 
     /// Commits a snapshot of exactly these manifests, which `fill` writes; the flag asks for one of deletes.
-    pub(super) async fn replace_snapshot(&self, table: &str, deletes: bool, fill: impl FnOnce(&mut ManifestWriter)) {
+    pub(super) async fn replace_snapshot(
+        &self,
+        table: &str,
+        deletes: bool,
+        fill: impl FnOnce(&mut ManifestWriter),
+    ) {
         let loaded = self.load(table).await;
         let metadata = loaded.metadata();
         let id = i64::try_from(uuid::Uuid::new_v4().as_u128() >> 66).unwrap();
@@ -165,7 +230,11 @@ impl Lake {
             Arc::clone(metadata.current_schema()),
             metadata.default_partition_spec().as_ref().clone(),
         );
-        let mut writer = if deletes { builder.build_v2_deletes() } else { builder.build_v2_data() };
+        let mut writer = if deletes {
+            builder.build_v2_deletes()
+        } else {
+            builder.build_v2_data()
+        };
         fill(&mut writer);
         let manifest: ManifestFile = writer.write_manifest_file().await.unwrap();
         let sequence = metadata.next_sequence_number();
@@ -178,20 +247,37 @@ impl Lake {
             .with_sequence_number(sequence)
             .with_timestamp_ms(metadata.last_updated_ms() + 1)
             .with_manifest_list(place("snap"))
-            .with_summary(Summary { operation: Operation::Overwrite, additional_properties: HashMap::new() })
+            .with_summary(Summary {
+                operation: Operation::Overwrite,
+                additional_properties: HashMap::new(),
+            })
             .with_schema_id(metadata.current_schema_id())
             .build();
-        self.change(table, |metadata| metadata.set_branch_snapshot(snapshot, "main").unwrap()).await;
+        self.change(table, |metadata| {
+            metadata.set_branch_snapshot(snapshot, "main").unwrap()
+        })
+        .await;
     }
 
     /// The data files on disk, sorted.
     pub(super) fn data_files(&self, table: &str) -> Vec<PathBuf> {
-        let mut open = vec![self.dir.path().join("warehouse").join(SCHEMA).join(table).join("data")];
+        let mut open = vec![
+            self.dir
+                .path()
+                .join("warehouse")
+                .join(SCHEMA)
+                .join(table)
+                .join("data"),
+        ];
         let mut found = Vec::new();
         while let Some(folder) = open.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { open.push(path) } else { found.push(path) }
+                if path.is_dir() {
+                    open.push(path)
+                } else {
+                    found.push(path)
+                }
             }
         }
         found.sort();
@@ -229,7 +315,9 @@ impl Lake {
 
 pub(super) fn register(context: &SessionContext, name: &str, table: &SourceTable) {
     for (url, store) in &table.object_stores {
-        context.runtime_env().register_object_store(url.as_ref(), Arc::clone(store));
+        context
+            .runtime_env()
+            .register_object_store(url.as_ref(), Arc::clone(store));
     }
     context.register_table(name, Arc::clone(&table.provider)).unwrap();
 }
@@ -238,6 +326,13 @@ pub(super) fn register(context: &SessionContext, name: &str, table: &SourceTable
 pub(super) fn printed(batches: &[RecordBatch]) -> String {
     let table = pretty_format_batches(batches).unwrap().to_string();
     let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
-    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    rows.map(|line| cells(line).join(",")).collect::<Vec<_>>().join("\n")
+    let cells = |line: &str| {
+        line.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    rows.map(|line| cells(line).join(","))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -43,19 +43,27 @@ impl MetadataStore {
     pub(super) fn new(warehouse: Warehouse, bytes_max: u64) -> Self {
         let cache = Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|key: &String, entry: &Entry| entry.weight().saturating_add(weight::bytes(key.len() + 96)))
+            .weigher(|key: &String, entry: &Entry| {
+                entry.weight().saturating_add(weight::bytes(key.len() + 96))
+            })
             .build();
-        Self { warehouse, file_io: FileIO::new_with_fs(), cache }
+        Self {
+            warehouse,
+            file_io: FileIO::new_with_fs(),
+            cache,
+        }
     }
 
     /// The metadata of `table` that lies at `location`.
     pub(super) async fn metadata(&self, table: &str, location: &str) -> Result<Arc<TableMetadata>> {
         let read = async {
             let local = self.warehouse.local(table, location)?;
-            let size = tokio::fs::metadata(&local).await.map_err(|cause| match cause.kind() {
-                std::io::ErrorKind::NotFound => corrupt(table, location, cause),
-                _ => Error::Unavailable { source_name: "iceberg".to_owned(), path: location.to_owned(), cause: Box::new(cause) },
-            })?;
+            let size = tokio::fs::metadata(&local)
+                .await
+                .map_err(|cause| match cause.kind() {
+                    std::io::ErrorKind::NotFound => corrupt(table, location, cause),
+                    _ => self.warehouse.unavailable(location, cause),
+                })?;
             self.warehouse.check_size(table, location, size.len())?;
             // Iceberg's own reader knows the compressed form.
             let metadata = TableMetadata::read_from(&self.file_io, local.to_string_lossy())
@@ -71,10 +79,16 @@ impl MetadataStore {
     }
 
     /// The manifest list of a snapshot.
-    pub(super) async fn list(&self, table: &str, location: &str, version: FormatVersion) -> Result<Arc<ManifestList>> {
+    pub(super) async fn list(
+        &self,
+        table: &str,
+        location: &str,
+        version: FormatVersion,
+    ) -> Result<Arc<ManifestList>> {
         let read = async {
             let bytes = self.warehouse.read(table, location).await?;
-            let list = ManifestList::parse_with_version(&bytes, version).map_err(|cause| corrupt(table, location, cause))?;
+            let list = ManifestList::parse_with_version(&bytes, version)
+                .map_err(|cause| corrupt(table, location, cause))?;
             let weight = weight::list(&list);
             Ok(Entry::List(Arc::new(list), weight))
         };
@@ -99,34 +113,59 @@ impl MetadataStore {
     }
 
     /// From memory, or by one read that all who wait share. A failure is not kept.
-    async fn get(&self, table: &str, location: &str, read: impl Future<Output = Result<Entry>>) -> Result<Entry> {
+    async fn get(
+        &self,
+        table: &str,
+        location: &str,
+        read: impl Future<Output = Result<Entry>>,
+    ) -> Result<Entry> {
         // The path is part of no other table's files, and a refused path must not be answered from memory either.
         self.warehouse.path(table, location)?;
-        self.cache.try_get_with_by_ref(location, read).await.map_err(|shared| match Arc::try_unwrap(shared) {
-            Ok(error) => error,
-            // Another waiter holds the first one, so this one is told the same with a printed cause.
-            Err(shared) => corrupt_or_same(&shared, table, location),
-        })
+        self.cache
+            .try_get_with_by_ref(location, read)
+            .await
+            .map_err(|shared| match Arc::try_unwrap(shared) {
+                Ok(error) => error,
+                // Another waiter holds the first one, so this one is told the same with a printed cause.
+                Err(shared) => corrupt_or_same(&shared, table, location),
+            })
     }
 }
 
 /// The error of a shared read for each further waiter.
 fn corrupt_or_same(shared: &Arc<Error>, table: &str, location: &str) -> Error {
     match shared.as_ref() {
-        Error::Unavailable { source_name, path, .. } => Error::Unavailable {
+        Error::Unavailable {
+            source_name, path, ..
+        } => Error::Unavailable {
             source_name: source_name.clone(),
             path: path.clone(),
             cause: Box::new(Arc::clone(shared)),
         },
-        Error::Outside { table, path } => Error::Outside { table: table.clone(), path: path.clone() },
-        _ => Error::Corrupt { table: table.to_owned(), path: location.to_owned(), cause: Box::new(Arc::clone(shared)) },
+        Error::Outside { table, path } => Error::Outside {
+            table: table.clone(),
+            path: path.clone(),
+        },
+        _ => Error::Corrupt {
+            table: table.to_owned(),
+            path: location.to_owned(),
+            cause: Box::new(Arc::clone(shared)),
+        },
     }
 }
 
 fn confused(table: &str, location: &str) -> Error {
-    corrupt(table, location, std::io::Error::other("one file is named as two kinds of metadata"))
+    corrupt(
+        table,
+        location,
+        std::io::Error::other("one file is named as two kinds of metadata"),
+    )
 }
 
 fn corrupt(table: &str, location: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Corrupt { table: table.to_owned(), path: location.to_owned(), cause: Box::new(cause) }
+    Error::Corrupt {
+        table: table.to_owned(),
+        path: location.to_owned(),
+        cause: Box::new(cause),
+    }
 }

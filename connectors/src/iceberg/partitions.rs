@@ -25,13 +25,22 @@ struct Part {
 }
 
 /// The partitions of a scan over `files`, at most `target`, and the statistics of all files together.
-pub(super) fn group(of: &Snapshot, files: &[PlannedFile], target: usize) -> Result<(Vec<FileGroup>, Statistics)> {
-    let each: Vec<Arc<Statistics>> = files.iter().map(|file| Arc::new(statistics::of_file(of, file))).collect();
+pub(super) fn group(
+    of: &Snapshot,
+    files: &[PlannedFile],
+    target: usize,
+) -> Result<(Vec<FileGroup>, Statistics)> {
+    let each: Vec<Arc<Statistics>> = files
+        .iter()
+        .map(|file| Arc::new(statistics::of_file(of, file)))
+        .collect();
     let whole = Statistics::try_merge_iter(each.iter().map(AsRef::as_ref), &of.schema)?;
     let groups = cut(files, target)
         .into_iter()
         .map(|parts| {
-            let parts = parts.into_iter().map(|part| partitioned(&files[part.file], &part, &each[part.file]));
+            let parts = parts
+                .into_iter()
+                .map(|part| partitioned(&files[part.file], &part, &each[part.file]));
             FileGroup::new(parts.collect())
         })
         .collect();
@@ -40,7 +49,11 @@ pub(super) fn group(of: &Snapshot, files: &[PlannedFile], target: usize) -> Resu
 
 /// Deals the row groups, in order, into runs of about the same size.
 fn cut(files: &[PlannedFile], target: usize) -> Vec<Vec<Part>> {
-    let parts: Vec<Part> = files.iter().enumerate().flat_map(|(place, file)| row_groups(place, file)).collect();
+    let parts: Vec<Part> = files
+        .iter()
+        .enumerate()
+        .flat_map(|(place, file)| row_groups(place, file))
+        .collect();
     let total: u64 = parts.iter().map(|part| part.end - part.start).sum();
     let worth = (total / PARTITION_BYTES_MIN).max(1);
     let count = u64::try_from(target.max(1)).unwrap_or(u64::MAX).min(worth);
@@ -67,14 +80,29 @@ fn cut(files: &[PlannedFile], target: usize) -> Vec<Vec<Part>> {
 /// The row groups of a file by their offsets in the manifest; the whole file where those are missing or make no sense.
 fn row_groups(place: usize, file: &PlannedFile) -> Vec<Part> {
     let size = file.data().file_size_in_bytes();
-    let offsets: Option<Vec<u64>> =
-        file.data().split_offsets().map(|all| all.iter().filter_map(|offset| u64::try_from(*offset).ok()).collect());
+    let offsets: Option<Vec<u64>> = file.data().split_offsets().map(|all| {
+        all.iter()
+            .filter_map(|offset| u64::try_from(*offset).ok())
+            .collect()
+    });
     let starts = match offsets {
-        Some(starts) if starts.is_sorted_by(|a, b| a < b) && starts.last().is_some_and(|last| *last < size) => starts,
+        Some(starts)
+            if starts.is_sorted_by(|a, b| a < b) && starts.last().is_some_and(|last| *last < size) =>
+        {
+            starts
+        }
         _ => vec![0],
     };
     let ends = starts.iter().skip(1).copied().chain(std::iter::once(size));
-    let mut parts: Vec<Part> = starts.iter().zip(ends).map(|(start, end)| Part { file: place, start: *start, end }).collect();
+    let mut parts: Vec<Part> = starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| Part {
+            file: place,
+            start: *start,
+            end,
+        })
+        .collect();
     // The first one begins where the file does, magic number included.
     if let Some(first) = parts.first_mut() {
         first.start = 0;

@@ -25,19 +25,28 @@ pub(super) struct Pin {
 /// The table as it is now.
 pub(super) fn newest(metadata: &TableMetadata) -> Pin {
     let snapshot = metadata.current_snapshot().cloned();
-    let columns = metadata.current_schema().clone();
-    let name = snapshot.as_ref().map_or_else(|| EMPTY.to_owned(), |snapshot| snapshot.snapshot_id().to_string());
+    let columns = SchemaRef::clone(metadata.current_schema());
+    let name = snapshot
+        .as_ref()
+        .map_or_else(|| EMPTY.to_owned(), |snapshot| snapshot.snapshot_id().to_string());
     let version = if columns.schema_id() == implied(snapshot.as_ref()) {
         name
     } else {
         format!("{name}:{}", columns.schema_id())
     };
-    Pin { snapshot, columns, version: Version::new(version) }
+    Pin {
+        snapshot,
+        columns,
+        version: Version::new(version),
+    }
 }
 
 /// The table as it was at `version`.
 pub(super) fn at(table: &str, metadata: &TableMetadata, version: &Version) -> Result<Pin> {
-    let gone = || Error::VersionGone { table: table.to_owned(), version: version.clone() };
+    let gone = || Error::VersionGone {
+        table: table.to_owned(),
+        version: version.clone(),
+    };
     let (name, schema) = match version.as_str().split_once(':') {
         Some((name, schema)) => (name, Some(schema.parse::<SchemaId>().map_err(|_| gone())?)),
         None => (version.as_str(), None),
@@ -50,10 +59,16 @@ pub(super) fn at(table: &str, metadata: &TableMetadata, version: &Version) -> Re
     };
     let id = schema.unwrap_or_else(|| implied(snapshot.as_ref()));
     let columns = metadata.schema_by_id(id).cloned().ok_or_else(gone)?;
-    Ok(Pin { snapshot, columns, version: version.clone() })
+    Ok(Pin {
+        snapshot,
+        columns,
+        version: version.clone(),
+    })
 }
 
 /// The schema that a version without one means. Snapshots of format V1 need not name theirs.
 fn implied(snapshot: Option<&SnapshotRef>) -> SchemaId {
-    snapshot.and_then(|snapshot| snapshot.schema_id()).unwrap_or(FIRST_SCHEMA)
+    snapshot
+        .and_then(|snapshot| snapshot.schema_id())
+        .unwrap_or(FIRST_SCHEMA)
 }

@@ -29,7 +29,10 @@ impl Pruner {
             .filter_map(|conjunct| PruningPredicate::try_new(Arc::clone(conjunct), Arc::clone(schema)).ok())
             .filter(|predicate| !predicate.always_true())
             .collect();
-        Self { schema: Arc::clone(schema), predicates }
+        Self {
+            schema: Arc::clone(schema),
+            predicates,
+        }
     }
 
     /// For each of `count` containers whether it may hold a row to keep. `range` tells what is known of a column (by its
@@ -44,7 +47,12 @@ impl Pruner {
         if count == 0 {
             return keep;
         }
-        let statistics = Bounds { schema: &self.schema, count, range, rows };
+        let statistics = Bounds {
+            schema: &self.schema,
+            count,
+            range,
+            rows,
+        };
         for predicate in &self.predicates {
             match predicate.prune(&statistics) {
                 Ok(verdict) => keep.iter_mut().zip(verdict).for_each(|(keep, may)| *keep &= may),
@@ -65,7 +73,9 @@ struct Bounds<'a, R, N> {
 
 impl<R, N> fmt::Debug for Bounds<'_, R, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bounds").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Bounds")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,7 +111,9 @@ impl<R: Fn(usize, usize) -> Range, N: Fn(usize) -> Option<u64>> PruningStatistic
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let index = self.schema.index_of(column.name()).ok()?;
-        let nulls: UInt64Array = (0..self.count).map(|container| (self.range)(container, index).nulls).collect();
+        let nulls: UInt64Array = (0..self.count)
+            .map(|container| (self.range)(container, index).nulls)
+            .collect();
         Some(Arc::new(nulls))
     }
 

@@ -55,8 +55,14 @@ impl Expected {
     /// What the manifest says of `file`.
     pub(super) fn of(file: &PlannedFile) -> Self {
         let fields = file.manifest.metadata().partition_spec.fields();
-        let identity = fields.iter().filter(|field| field.transform == Transform::Identity).map(|field| field.source_id);
-        Self { rows: file.data().record_count(), identity: identity.collect() }
+        let identity = fields
+            .iter()
+            .filter(|field| field.transform == Transform::Identity)
+            .map(|field| field.source_id);
+        Self {
+            rows: file.data().record_count(),
+            identity: identity.collect(),
+        }
     }
 
     fn check(&self, table: &str, path: &Path, footer: &ParquetMetaData) -> Result<()> {
@@ -66,11 +72,18 @@ impl Expected {
             return Err(corrupt(table, path, cause.into()));
         }
         let columns = footer.file_metadata().schema_descr().root_schema().get_fields();
-        let ids: Vec<i32> =
-            columns.iter().map(|c| c.get_basic_info()).filter(|info| info.has_id()).map(|info| info.id()).collect();
+        let ids: Vec<i32> = columns
+            .iter()
+            .map(|c| c.get_basic_info())
+            .filter(|info| info.has_id())
+            .map(|info| info.id())
+            .collect();
         if self.identity.iter().any(|id| !ids.contains(id)) {
             let feature = "data files without their partition columns".to_owned();
-            return Err(Error::Unsupported { table: table.to_owned(), feature });
+            return Err(Error::Unsupported {
+                table: table.to_owned(),
+                feature,
+            });
         }
         Ok(())
     }
@@ -87,7 +100,11 @@ pub(super) struct ReaderFactory {
 impl ReaderFactory {
     /// Readers for `table`, whose files lie in `warehouse`.
     pub(super) fn new(table: Arc<str>, warehouse: Warehouse, footers: Footers) -> Self {
-        Self { table, warehouse, footers }
+        Self {
+            table,
+            warehouse,
+            footers,
+        }
     }
 }
 
@@ -137,12 +154,15 @@ impl Reader {
             Ok(footer) => footer,
             Err(shared) => {
                 // The first waiter takes the error itself, each further one a printed copy.
-                let error = Arc::try_unwrap(shared).unwrap_or_else(|shared| ParquetError::General(shared.to_string()));
+                let error = Arc::try_unwrap(shared)
+                    .unwrap_or_else(|shared| ParquetError::General(shared.to_string()));
                 return Err(self.explain(error).await);
             }
         };
         if let Some(expected) = &self.expected {
-            expected.check(&self.factory.table, &self.path, &footer).map_err(external)?;
+            expected
+                .check(&self.factory.table, &self.path, &footer)
+                .map_err(external)?;
         }
         Ok(footer)
     }
@@ -155,25 +175,42 @@ impl Reader {
                 external(corrupt(&self.factory.table, &self.path, cause.into()))
             }
             Ok(_) => named(&self.factory, &self.path, error),
-            Err(lost) => external(self.factory.warehouse.lost(&self.factory.table, self.path.as_ref(), lost)),
+            Err(lost) => external(
+                self.factory
+                    .warehouse
+                    .lost(&self.factory.table, self.path.as_ref(), lost),
+            ),
         }
     }
 }
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: ops::Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
-        self.metrics.bytes_scanned.add(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+        self.metrics
+            .bytes_scanned
+            .add(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
         async move {
-            self.inner.get_bytes(range).await.map_err(|error| named(&self.factory, &self.path, error))
+            self.inner
+                .get_bytes(range)
+                .await
+                .map_err(|error| named(&self.factory, &self.path, error))
         }
         .boxed()
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<ops::Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<ops::Range<u64>>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         let total: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        self.metrics.bytes_scanned.add(usize::try_from(total).unwrap_or(usize::MAX));
+        self.metrics
+            .bytes_scanned
+            .add(usize::try_from(total).unwrap_or(usize::MAX));
         async move {
-            self.inner.get_byte_ranges(ranges).await.map_err(|error| named(&self.factory, &self.path, error))
+            self.inner
+                .get_byte_ranges(ranges)
+                .await
+                .map_err(|error| named(&self.factory, &self.path, error))
         }
         .boxed()
     }
@@ -203,5 +240,9 @@ fn external(error: Error) -> ParquetError {
 }
 
 fn corrupt(table: &str, path: &Path, cause: crate::error::Cause) -> Error {
-    Error::Corrupt { table: table.to_owned(), path: path.to_string(), cause }
+    Error::Corrupt {
+        table: table.to_owned(),
+        path: path.to_string(),
+        cause,
+    }
 }

@@ -29,7 +29,10 @@ pub(super) fn to_arrow(table: &str, schema: &IcebergSchema) -> Result<Schema> {
 pub(super) fn primary_key(schema: &IcebergSchema) -> Vec<String> {
     let ids: Vec<i32> = schema.identifier_field_ids().collect();
     let fields = schema.as_struct().fields().iter();
-    fields.filter(|field| ids.contains(&field.id)).map(|field| field.name.clone()).collect()
+    fields
+        .filter(|field| ids.contains(&field.id))
+        .map(|field| field.name.clone())
+        .collect()
 }
 
 /// The Iceberg id of an Arrow field.
@@ -40,7 +43,10 @@ pub(super) fn field_id(field: &Field) -> Option<i32> {
 fn top_level(table: &str, field: &NestedField) -> Result<Field> {
     if field.initial_default.is_some() {
         let feature = format!("a default value of column {}", field.name);
-        return Err(Error::Unsupported { table: table.to_owned(), feature });
+        return Err(Error::Unsupported {
+            table: table.to_owned(),
+            feature,
+        });
     }
     let data_type = match field.field_type.as_ref() {
         Type::Primitive(PrimitiveType::String) => DataType::Utf8View,
@@ -65,11 +71,20 @@ fn make(field: &NestedField, data_type: DataType) -> Field {
 fn data_type(of: &Type) -> DataType {
     match of {
         Type::Primitive(primitive) => primitive_type(primitive),
-        Type::Struct(fields) => DataType::Struct(fields.fields().iter().map(|field| nested(field)).collect::<Fields>()),
+        Type::Struct(fields) => DataType::Struct(
+            fields
+                .fields()
+                .iter()
+                .map(|field| nested(field))
+                .collect::<Fields>(),
+        ),
         Type::List(list) => DataType::List(Arc::new(nested(&list.element_field))),
         Type::Map(map) => {
             let pair = Fields::from(vec![nested(&map.key_field), nested(&map.value_field)]);
-            DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(pair), false)), false)
+            DataType::Map(
+                Arc::new(Field::new("key_value", DataType::Struct(pair), false)),
+                false,
+            )
         }
     }
 }

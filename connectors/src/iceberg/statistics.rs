@@ -17,9 +17,18 @@ const EXPANSION: usize = 3;
 /// The statistics of one file.
 pub(super) fn of_file(of: &Snapshot, file: &PlannedFile) -> Statistics {
     let rows = count(file.data().record_count());
-    let columns: Vec<_> = (0..of.schema.fields().len()).map(|column| of_column(of, file, column, &rows)).collect();
-    let bytes = columns.iter().filter_map(|column| column.byte_size.get_value()).sum();
-    Statistics { num_rows: rows, total_byte_size: Precision::Inexact(bytes), column_statistics: columns }
+    let columns: Vec<_> = (0..of.schema.fields().len())
+        .map(|column| of_column(of, file, column, &rows))
+        .collect();
+    let bytes = columns
+        .iter()
+        .filter_map(|column| column.byte_size.get_value())
+        .sum();
+    Statistics {
+        num_rows: rows,
+        total_byte_size: Precision::Inexact(bytes),
+        column_statistics: columns,
+    }
 }
 
 fn of_column(of: &Snapshot, file: &PlannedFile, column: usize, rows: &Precision<usize>) -> ColumnStatistics {
@@ -27,7 +36,9 @@ fn of_column(of: &Snapshot, file: &PlannedFile, column: usize, rows: &Precision<
     let range = metrics_range(of, file.data(), column);
     let certain = tight(field.data_type());
     let width = field.data_type().primitive_width();
-    let stored = field_id(field).and_then(|id| file.data().column_sizes().get(&id)).and_then(|size| usize::try_from(*size).ok());
+    let stored = field_id(field)
+        .and_then(|id| file.data().column_sizes().get(&id))
+        .and_then(|size| usize::try_from(*size).ok());
     let bytes = match (width, rows.get_value(), stored) {
         (Some(width), Some(rows), _) => Precision::Inexact(rows.saturating_mul(width)),
         (_, _, Some(stored)) => Precision::Inexact(stored.saturating_mul(EXPANSION)),

@@ -82,7 +82,11 @@ impl TableProvider for IcebergTable {
 
 impl IcebergTable {
     /// The files that may hold rows which meet `filters`.
-    pub(super) async fn files(&self, state: &dyn Session, filters: &[Expr]) -> Result<(Vec<PlannedFile>, Pruned)> {
+    pub(super) async fn files(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<(Vec<PlannedFile>, Pruned)> {
         let named = DFSchema::try_from(Arc::clone(&self.snapshot.schema))?;
         let conjuncts: Vec<_> = filters
             .iter()
@@ -101,10 +105,15 @@ impl IcebergTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (groups, statistics) = group(&self.snapshot, files, state.config().target_partitions())?;
-        let options =
-            TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
-        let readers =
-            ReaderFactory::new(Arc::clone(&self.snapshot.table), self.warehouse.clone(), self.footers.clone());
+        let options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..Default::default()
+        };
+        let readers = ReaderFactory::new(
+            Arc::clone(&self.snapshot.table),
+            self.warehouse.clone(),
+            self.footers.clone(),
+        );
         let source = ParquetSource::new(self.schema())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
@@ -124,10 +133,19 @@ impl IcebergTable {
 
     /// The float columns of which not every file says that it holds no NaN.
     fn may_hold_nan(&self, files: &[PlannedFile]) -> BTreeSet<i32> {
-        let floats = self.snapshot.schema.fields().iter().filter(|field| field.data_type().is_floating());
+        let floats = self
+            .snapshot
+            .schema
+            .fields()
+            .iter()
+            .filter(|field| field.data_type().is_floating());
         floats
             .filter_map(|field| field_id(field))
-            .filter(|id| files.iter().any(|file| file.data().nan_value_counts().get(id) != Some(&0)))
+            .filter(|id| {
+                files
+                    .iter()
+                    .any(|file| file.data().nan_value_counts().get(id) != Some(&0))
+            })
             .collect()
     }
 }

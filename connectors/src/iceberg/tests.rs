@@ -13,10 +13,21 @@ use datafusion::prelude::SessionContext;
 #[tokio::test]
 async fn a_table_is_listed_and_read() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Int), column(2, "b", PrimitiveType::String)])).await;
+    lake.create(
+        "t",
+        schema([
+            column(1, "a", PrimitiveType::Int),
+            column(2, "b", PrimitiveType::String),
+        ]),
+    )
+    .await;
     lake.append("t", "VALUES (1, 'x'), (2, NULL)").await;
     assert_eq!(lake.source.schemas().await.unwrap(), [SCHEMA]);
-    let entry = TableEntry { schema: SCHEMA.into(), name: "t".into(), kind: TableKind::Table };
+    let entry = TableEntry {
+        schema: SCHEMA.into(),
+        name: "t".into(),
+        kind: TableKind::Table,
+    };
     assert_eq!(lake.source.tables().await.unwrap(), [entry]);
     assert_eq!(lake.ask("t", "SELECT * FROM t ORDER BY a").await, "1,x\n2,");
     lake.source.check().await.unwrap();
@@ -31,7 +42,14 @@ async fn every_primitive_type_comes_back_as_it_was() {
         column(3, "long", PrimitiveType::Long),
         column(4, "float", PrimitiveType::Float),
         column(5, "double", PrimitiveType::Double),
-        column(6, "dec", PrimitiveType::Decimal { precision: 12, scale: 2 }),
+        column(
+            6,
+            "dec",
+            PrimitiveType::Decimal {
+                precision: 12,
+                scale: 2,
+            },
+        ),
         column(7, "date", PrimitiveType::Date),
         column(8, "time", PrimitiveType::Time),
         column(9, "ts", PrimitiveType::Timestamp),
@@ -48,29 +66,64 @@ async fn every_primitive_type_comes_back_as_it_was() {
     )
     .await;
     let types = lake.table("t", None).await.schema;
-    let types: Vec<String> = types.fields().iter().map(|field| field.data_type().to_string()).collect();
+    let types: Vec<String> = types
+        .fields()
+        .iter()
+        .map(|field| field.data_type().to_string())
+        .collect();
     let expected = [
-        "Boolean", "Int32", "Int64", "Float32", "Float64", "Decimal128(12, 2)", "Date32", "Time64(µs)",
-        "Timestamp(µs)", "Timestamp(µs, \"UTC\")", "Utf8View", "BinaryView", "FixedSizeBinary(2)",
+        "Boolean",
+        "Int32",
+        "Int64",
+        "Float32",
+        "Float64",
+        "Decimal128(12, 2)",
+        "Date32",
+        "Time64(µs)",
+        "Timestamp(µs)",
+        "Timestamp(µs, \"UTC\")",
+        "Utf8View",
+        "BinaryView",
+        "FixedSizeBinary(2)",
     ];
     assert_eq!(types, expected);
     let row = "true,1,2,1.5,2.5,3.25,2020-02-29,01:02:03,2020-01-01T00:00:00.000001,2020-01-01T00:00:00Z,é,00ff,0102";
     assert_eq!(lake.ask("t", "SELECT * FROM t").await, row);
     // Each type also as a predicate that reaches the file.
     for predicate in [
-        "bool", "int = 1", "long > 1", "float < 2", "double >= 2.5", "dec = 3.25", "date < DATE '2020-03-01'",
-        "time > TIME '01:00:00'", "ts > TIMESTAMP '2020-01-01 00:00:00'", "tstz = TIMESTAMP '2020-01-01 00:00:00Z'",
-        "str = 'é'", "bin = X'00ff'", "fixed IS NOT NULL",
+        "bool",
+        "int = 1",
+        "long > 1",
+        "float < 2",
+        "double >= 2.5",
+        "dec = 3.25",
+        "date < DATE '2020-03-01'",
+        "time > TIME '01:00:00'",
+        "ts > TIMESTAMP '2020-01-01 00:00:00'",
+        "tstz = TIMESTAMP '2020-01-01 00:00:00Z'",
+        "str = 'é'",
+        "bin = X'00ff'",
+        "fixed IS NOT NULL",
     ] {
-        assert_eq!(lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}")).await, "1", "{predicate}");
+        assert_eq!(
+            lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}"))
+                .await,
+            "1",
+            "{predicate}"
+        );
     }
 }
 
 #[tokio::test]
 async fn nested_columns_are_read() {
     let lake = Lake::new().await;
-    let list = ::iceberg::spec::ListType::new(NestedField::list_element(2, Type::Primitive(PrimitiveType::String), true).into());
-    let pair = ::iceberg::spec::StructType::new(vec![column(4, "x", PrimitiveType::Int), column(5, "y", PrimitiveType::String)]);
+    let list = ::iceberg::spec::ListType::new(
+        NestedField::list_element(2, Type::Primitive(PrimitiveType::String), true).into(),
+    );
+    let pair = ::iceberg::spec::StructType::new(vec![
+        column(4, "x", PrimitiveType::Int),
+        column(5, "y", PrimitiveType::String),
+    ]);
     lake.create(
         "t",
         schema([
@@ -79,9 +132,16 @@ async fn nested_columns_are_read() {
         ]),
     )
     .await;
-    lake.append("t", "SELECT make_array('a', 'b'), named_struct('x', 7, 'y', 'z')").await;
-    assert_eq!(lake.ask("t", "SELECT tags, pair['x'], pair['y'] FROM t").await, "[a, b],7,z");
-    assert_eq!(lake.ask("t", "SELECT count(*) FROM t WHERE pair['x'] = 7").await, "1");
+    lake.append("t", "SELECT make_array('a', 'b'), named_struct('x', 7, 'y', 'z')")
+        .await;
+    assert_eq!(
+        lake.ask("t", "SELECT tags, pair['x'], pair['y'] FROM t").await,
+        "[a, b],7,z"
+    );
+    assert_eq!(
+        lake.ask("t", "SELECT count(*) FROM t WHERE pair['x'] = 7").await,
+        "1"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +154,12 @@ async fn comments_and_keys_are_told() {
         .build()
         .unwrap();
     lake.create("t", fields).await;
-    lake.change("t", |metadata| metadata.set_properties([("comment".to_owned(), "all of it".to_owned())].into()).unwrap()).await;
+    lake.change("t", |metadata| {
+        metadata
+            .set_properties([("comment".to_owned(), "all of it".to_owned())].into())
+            .unwrap()
+    })
+    .await;
     let table = lake.table("t", None).await;
     assert_eq!(table.comment.as_deref(), Some("all of it"));
     assert_eq!(table.primary_key, ["id"]);
@@ -106,21 +171,29 @@ async fn comments_and_keys_are_told() {
 #[tokio::test]
 async fn a_table_without_a_snapshot_is_empty() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Int)])).await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Int)]))
+        .await;
     let table = lake.table("t", None).await;
     assert_eq!(table.version.as_str(), "empty");
     assert_eq!(lake.ask("t", "SELECT count(*), max(a) FROM t").await, "0,");
     lake.append("t", "SELECT 1").await;
     let context = SessionContext::new();
     register(&context, "t", &lake.table("t", Some(&table.version)).await);
-    let rows = context.sql("SELECT count(*) FROM t").await.unwrap().collect().await.unwrap();
+    let rows = context
+        .sql("SELECT count(*) FROM t")
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
     assert_eq!(printed(&rows), "0", "the pin keeps the table empty");
 }
 
 #[tokio::test]
 async fn a_pin_reads_its_snapshot_and_no_pin_the_newest() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Int)])).await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Int)]))
+        .await;
     lake.append("t", "VALUES (1), (2)").await;
     let first = lake.table("t", None).await;
     lake.append("t", "VALUES (3)").await;
@@ -130,15 +203,23 @@ async fn a_pin_reads_its_snapshot_and_no_pin_the_newest() {
     register(&context, "old", &lake.table("t", Some(&first.version)).await);
     register(&context, "new", &lake.table("t", Some(&second.version)).await);
     let sql = "SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM new), (SELECT sum(a) FROM old)";
-    assert_eq!(printed(&context.sql(sql).await.unwrap().collect().await.unwrap()), "2,3,3");
+    assert_eq!(
+        printed(&context.sql(sql).await.unwrap().collect().await.unwrap()),
+        "2,3,3"
+    );
 }
 
 #[tokio::test]
 async fn a_pin_that_is_gone_says_so() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Int)])).await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Int)]))
+        .await;
     for version in ["7", "x", "", "7:x", "empty:9"] {
-        let error = lake.source.table(SCHEMA, "t", Some(&Version::new(version))).await.unwrap_err();
+        let error = lake
+            .source
+            .table(SCHEMA, "t", Some(&Version::new(version)))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::VersionGone, "{version}");
         assert!(matches!(error, Error::VersionGone { ref table, .. } if table == "gold.t"));
     }
@@ -147,30 +228,79 @@ async fn a_pin_that_is_gone_says_so() {
 #[tokio::test]
 async fn counts_and_bounds_are_answered_right() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Long), column(2, "s", PrimitiveType::String), column(3, "d", PrimitiveType::Double)])).await;
+    lake.create(
+        "t",
+        schema([
+            column(1, "a", PrimitiveType::Long),
+            column(2, "s", PrimitiveType::String),
+            column(3, "d", PrimitiveType::Double),
+        ]),
+    )
+    .await;
     let long = "z".repeat(200);
-    lake.append("t", &format!("VALUES (5, '{long}', 1.5), (NULL, 'b', 'NaN'::double)")).await;
+    lake.append(
+        "t",
+        &format!("VALUES (5, '{long}', 1.5), (NULL, 'b', 'NaN'::double)"),
+    )
+    .await;
     lake.append("t", "VALUES (-3, NULL, -0.0), (9, 'a', 0.0)").await;
-    assert_eq!(lake.ask("t", "SELECT count(*), count(a), count(s), min(a), max(a) FROM t").await, "4,3,3,-3,9");
-    assert_eq!(lake.ask("t", "SELECT min(s), max(s) FROM t").await, format!("a,{long}"));
+    assert_eq!(
+        lake.ask("t", "SELECT count(*), count(a), count(s), min(a), max(a) FROM t")
+            .await,
+        "4,3,3,-3,9"
+    );
+    assert_eq!(
+        lake.ask("t", "SELECT min(s), max(s) FROM t").await,
+        format!("a,{long}")
+    );
     assert_eq!(lake.ask("t", "SELECT max(d) FROM t").await, "NaN");
     assert_eq!(lake.ask("t", "SELECT count(*) FROM t WHERE a > 0").await, "2");
     let plan = lake.ask("t", "EXPLAIN SELECT count(*), min(a) FROM t").await;
-    assert!(!plan.contains("DataSourceExec"), "answered from the manifest: {plan}");
+    assert!(
+        !plan.contains("DataSourceExec"),
+        "answered from the manifest: {plan}"
+    );
     let plan = lake.ask("t", "EXPLAIN SELECT min(s) FROM t").await;
-    assert!(plan.contains("DataSourceExec"), "a cut bound is no answer: {plan}");
+    assert!(
+        plan.contains("DataSourceExec"),
+        "a cut bound is no answer: {plan}"
+    );
 }
 
 #[tokio::test]
 async fn a_limit_reads_few_files_and_gives_its_rows() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Long)])).await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Long)]))
+        .await;
     for part in 0..5 {
-        lake.append("t", &format!("SELECT value FROM generate_series({}, {})", part * 10, part * 10 + 9)).await;
+        lake.append(
+            "t",
+            &format!(
+                "SELECT value FROM generate_series({}, {})",
+                part * 10,
+                part * 10 + 9
+            ),
+        )
+        .await;
     }
-    assert_eq!(lake.ask("t", "SELECT count(*) FROM (SELECT * FROM t LIMIT 15)").await, "15");
-    assert_eq!(lake.ask("t", "SELECT count(*) FROM (SELECT * FROM t WHERE a >= 5 LIMIT 40)").await, "40");
-    assert_eq!(lake.ask("t", "SELECT count(*) FROM (SELECT * FROM t LIMIT 5 OFFSET 48)").await, "2");
+    assert_eq!(
+        lake.ask("t", "SELECT count(*) FROM (SELECT * FROM t LIMIT 15)")
+            .await,
+        "15"
+    );
+    assert_eq!(
+        lake.ask(
+            "t",
+            "SELECT count(*) FROM (SELECT * FROM t WHERE a >= 5 LIMIT 40)"
+        )
+        .await,
+        "40"
+    );
+    assert_eq!(
+        lake.ask("t", "SELECT count(*) FROM (SELECT * FROM t LIMIT 5 OFFSET 48)")
+            .await,
+        "2"
+    );
     let plan = lake.ask("t", "EXPLAIN SELECT * FROM t LIMIT 15").await;
     assert_eq!(plan.matches(".parquet").count(), 2, "{plan}");
 }

@@ -66,10 +66,15 @@ impl PhysicalExpr for Unpruned {
         vec![&self.inner]
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
         match (children.pop(), children.is_empty()) {
             (Some(inner), true) => Ok(Arc::new(Self { inner })),
-            _ => Err(datafusion::error::DataFusionError::Internal("unpruned column takes one input".to_owned())),
+            _ => Err(datafusion::error::DataFusionError::Internal(
+                "unpruned column takes one input".to_owned(),
+            )),
         }
     }
 

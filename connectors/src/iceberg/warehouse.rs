@@ -29,13 +29,19 @@ impl Warehouse {
     pub(super) fn open(source_name: &str, config: &Config) -> Result<Self> {
         let root = config.warehouse_path()?;
         let real = root.canonicalize().map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => Error::NotFound { what: "warehouse", name: root.display().to_string() },
+            std::io::ErrorKind::NotFound => Error::NotFound {
+                what: "warehouse",
+                name: root.display().to_string(),
+            },
             _ => unavailable(source_name, &root.display().to_string(), cause),
         })?;
         let store = LocalFileSystem::new_with_prefix(&real)
             .map_err(|cause| unavailable(source_name, &root.display().to_string(), cause))?;
-        let url = ObjectStoreUrl::parse(format!("iceberg://{source_name}"))
-            .map_err(|cause| Error::Internal { doing: "naming a store", cause: Box::new(cause) })?;
+        let url =
+            ObjectStoreUrl::parse(format!("iceberg://{source_name}")).map_err(|cause| Error::Internal {
+                doing: "naming a store",
+                cause: Box::new(cause),
+            })?;
         Ok(Self {
             source_name: source_name.to_owned(),
             roots: vec![root, real],
@@ -60,10 +66,17 @@ impl Warehouse {
     /// # Errors
     /// [`Error::Outside`] when it does not lie below the warehouse.
     pub(super) fn path(&self, table: &str, location: &str) -> Result<Path> {
-        let outside = || Error::Outside { table: table.to_owned(), path: location.to_owned() };
+        let outside = || Error::Outside {
+            table: table.to_owned(),
+            path: location.to_owned(),
+        };
         let local = strip_file_scheme(location).ok_or_else(outside)?;
         let local = std::path::Path::new(local);
-        let below = self.roots.iter().find_map(|root| local.strip_prefix(root).ok()).ok_or_else(outside)?;
+        let below = self
+            .roots
+            .iter()
+            .find_map(|root| local.strip_prefix(root).ok())
+            .ok_or_else(outside)?;
         // The parts, joined anew, leave out doubled slashes and single dots, which writers do produce.
         let mut parts = Vec::new();
         for part in below.components() {
@@ -86,9 +99,16 @@ impl Warehouse {
     /// Reads a whole metadata file, within the bound of the config.
     pub(super) async fn read(&self, table: &str, location: &str) -> Result<Bytes> {
         let path = self.path(table, location)?;
-        let found = self.store.get(&path).await.map_err(|cause| self.lost(table, location, cause))?;
+        let found = self
+            .store
+            .get(&path)
+            .await
+            .map_err(|cause| self.lost(table, location, cause))?;
         self.check_size(table, location, found.meta.size)?;
-        found.bytes().await.map_err(|cause| self.lost(table, location, cause))
+        found
+            .bytes()
+            .await
+            .map_err(|cause| self.lost(table, location, cause))
     }
 
     /// Refuses a metadata file above the bound of the config, before any of it is in memory.
@@ -96,8 +116,15 @@ impl Warehouse {
         if bytes <= self.file_bytes_max {
             return Ok(());
         }
-        let problem = format!("{bytes} bytes are above metadata_file_bytes_max = {}", self.file_bytes_max);
-        Err(Error::Corrupt { table: table.to_owned(), path: location.to_owned(), cause: problem.into() })
+        let problem = format!(
+            "{bytes} bytes are above metadata_file_bytes_max = {}",
+            self.file_bytes_max
+        );
+        Err(Error::Corrupt {
+            table: table.to_owned(),
+            path: location.to_owned(),
+            cause: problem.into(),
+        })
     }
 
     /// What a failed read means: a file that a table names and that is missing is a damaged table.
@@ -108,13 +135,30 @@ impl Warehouse {
                 path: location.to_owned(),
                 cause: Box::new(cause),
             },
-            other => unavailable(&self.source_name, location, other),
+            other => self.unavailable(location, other),
         }
+    }
+
+    /// A failure that may pass.
+    pub(super) fn unavailable(
+        &self,
+        path: &str,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        unavailable(&self.source_name, path, cause)
     }
 }
 
-fn unavailable(source_name: &str, path: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Unavailable { source_name: source_name.to_owned(), path: path.to_owned(), cause: Box::new(cause) }
+fn unavailable(
+    source_name: &str,
+    path: &str,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::Unavailable {
+        source_name: source_name.to_owned(),
+        path: path.to_owned(),
+        cause: Box::new(cause),
+    }
 }
 
 #[cfg(test)]
@@ -132,10 +176,20 @@ mod tests {
     fn a_location_below_the_warehouse_is_found_in_every_spelling() {
         let (dir, warehouse) = warehouse();
         let root = dir.path().to_str().unwrap();
-        for location in [format!("{root}/t/a.parquet"), format!("file://{root}//t/./a.parquet"), format!("file:{root}/t/a.parquet")] {
-            assert_eq!(warehouse.path("t", &location).unwrap().as_ref(), "t/a.parquet", "{location}");
+        for location in [
+            format!("{root}/t/a.parquet"),
+            format!("file://{root}//t/./a.parquet"),
+            format!("file:{root}/t/a.parquet"),
+        ] {
+            assert_eq!(
+                warehouse.path("t", &location).unwrap().as_ref(),
+                "t/a.parquet",
+                "{location}"
+            );
         }
-        let odd = warehouse.path("t", &format!("{root}/t/a%20b=c d.parquet")).unwrap();
+        let odd = warehouse
+            .path("t", &format!("{root}/t/a%20b=c d.parquet"))
+            .unwrap();
         assert_eq!(odd.as_ref(), "t/a%20b=c d.parquet");
     }
 

@@ -23,7 +23,11 @@ pub(super) fn list(list: &ManifestList) -> u32 {
             all.iter()
                 .map(|one| {
                     let bounds = [&one.lower_bound, &one.upper_bound];
-                    size_of_val(one) + bounds.iter().map(|b| b.as_ref().map_or(0, |b| b.len())).sum::<usize>()
+                    size_of_val(one)
+                        + bounds
+                            .iter()
+                            .map(|b| b.as_ref().map_or(0, |b| b.len()))
+                            .sum::<usize>()
                 })
                 .sum()
         });
@@ -36,19 +40,36 @@ pub(super) fn list(list: &ManifestList) -> u32 {
 pub(super) fn manifest(manifest: &Manifest) -> u32 {
     // The schema and the spec are parsed for each manifest.
     let schema = manifest.metadata().schema.field_id_to_fields().len() * 512 + 1_024;
-    let entries: usize = manifest.entries().iter().map(|entry| 128 + data_file(entry.data_file())).sum();
+    let entries: usize = manifest
+        .entries()
+        .iter()
+        .map(|entry| 128 + data_file(entry.data_file()))
+        .sum();
     bytes(schema + entries)
 }
 
 fn data_file(file: &DataFile) -> usize {
-    let counts = [file.column_sizes(), file.value_counts(), file.null_value_counts(), file.nan_value_counts()];
-    let counts: usize = counts.iter().map(|map| map.capacity() * (size_of::<(i32, u64)>() + 1)).sum();
+    let counts = [
+        file.column_sizes(),
+        file.value_counts(),
+        file.null_value_counts(),
+        file.nan_value_counts(),
+    ];
+    let counts: usize = counts
+        .iter()
+        .map(|map| map.capacity() * (size_of::<(i32, u64)>() + 1))
+        .sum();
     let bounds: usize = [file.lower_bounds(), file.upper_bounds()]
         .iter()
         .map(|map| map.capacity() * (size_of::<(i32, Datum)>() + 1) + map.values().map(datum).sum::<usize>())
         .sum();
     let offsets = file.split_offsets().map_or(0, size_of_val);
-    size_of::<DataFile>() + file.file_path().len() + counts + bounds + offsets + file.partition().fields().len() * 64
+    size_of::<DataFile>()
+        + file.file_path().len()
+        + counts
+        + bounds
+        + offsets
+        + file.partition().fields().len() * 64
 }
 
 fn datum(datum: &Datum) -> usize {

@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     Gateway(#[from] crate::error::Error),
     /// The quickstart.
     #[error(transparent)]
-    Quickstart(#[from] anyhow::Error),
+    Quickstart(#[from] super::quickstart::Error),
     /// The system.
     #[error("{action} failed")]
     Io {

@@ -70,7 +70,9 @@ const SCALE: f64 = 0.1;
 
 fn parse_scale(text: &str) -> Result<f64, String> {
     let scale: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    ingest::sample::check_scale(scale).map(|()| scale).map_err(|error| error.to_string())
+    ingest::sample::check_scale(scale)
+        .map(|()| scale)
+        .map_err(|error| error.to_string())
 }
 
 /// Runs until Ctrl-C, SIGTERM or a failure.

@@ -1,11 +1,10 @@
 //! `lakegate serve`: runs a gateway until it is told to stop.
 
-use super::Failure;
+use super::{Failure, asked_to_stop};
 use crate::config::{Config, Environment};
 use crate::serve;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Run a gateway
 ///
@@ -49,14 +48,4 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<()
             again = asked_to_stop() => again,
         }
     })
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> Result<(), Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
-        _ = terminate.recv() => Ok(()),
-    }
 }

@@ -96,10 +96,7 @@ pub(super) fn explain(error: figment::Error, figment: &Figment, layers: &[&Layer
         .iter()
         .filter(|layer| named.is_none_or(|name| name == layer.name()))
         .chain(layers.iter().rev())
-        .find_map(|layer| {
-            let around = || key.rsplit_once('.').and_then(|(around, _)| layer.place_of(around));
-            layer.place_of(&key).or_else(around)
-        });
+        .find_map(|layer| layer.place_of(&key));
     Fault { place: place.map(str::to_owned), key: Some(key).filter(|key| !key.is_empty()), reason, hint }
 }
 

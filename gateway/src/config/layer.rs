@@ -4,7 +4,6 @@ use super::environment::Environment;
 use super::fault::Fault;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -61,9 +60,10 @@ impl Layer {
         Ok(Self { name: "environment".to_owned(), settings, places })
     }
 
-    /// Where a key, or else the nearest table around it, is set here.
+    /// Where a key, or else the table around it, is set here.
     pub(super) fn place_of(&self, key: &str) -> Option<&str> {
-        self.places.get(key).map(String::as_str)
+        let around = || key.rsplit_once('.').and_then(|(around, _)| self.places.get(around));
+        self.places.get(key).or_else(around).map(String::as_str)
     }
 
     /// The name under which figment reports this layer.
@@ -74,7 +74,7 @@ impl Layer {
 
 impl Provider for &Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(Cow::Owned::<str>(self.name.clone()))
+        Metadata::named(self.name.clone())
     }
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {

@@ -60,15 +60,20 @@ pub(super) async fn poll(
 /// GetSchema.
 pub(super) async fn schema(app: &App, context: &RequestContext, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
     let schema = match by_descriptor(descriptor)? {
-        Asked::Sql(sql) => result_schema(&app.engine.describe(&context.request(), &Query::new(sql)).await?),
+        Asked::Sql(sql) => columns(app, context, Query::new(sql)).await?,
         Asked::Prepared(handle) => {
             let Opened { context, handle } = Opened::handle(app, context, &handle)?;
             let query = Query { parameters: handle.values()?, ..Query::new(handle.sql) };
-            result_schema(&app.engine.describe(&context.request(), &query).await?)
+            columns(app, &context, query).await?
         }
         Asked::Metadata(command) => metadata::schema(&command),
     };
     Ok(SchemaResult { schema: encoded(&schema)? })
+}
+
+async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<SchemaRef> {
+    let described = app.engine.describe(&context.request(), &query).await?;
+    Ok(result_schema(&described.schema, &described.origins))
 }
 
 /// ListFlights: every table that the caller may know, as a flight of all its rows. The expression is a LIKE pattern on
@@ -119,7 +124,7 @@ async fn statement(
         });
         endpoints.push(endpoint(app, sealed(app, context, content)?));
     }
-    Ok(Response::new(assemble(&result_schema(&described), descriptor, endpoints)?))
+    Ok(Response::new(assemble(&result_schema(&described.schema, &described.origins), descriptor, endpoints)?))
 }
 
 fn sealed(app: &App, context: &RequestContext, content: Content) -> Result<Vec<u8>> {

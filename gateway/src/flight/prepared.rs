@@ -54,7 +54,7 @@ pub(super) async fn create(
     let handle = Handle { sql: request.query, parameters: None };
     let sealed = seal(app, context, handle)?;
     let dataset_schema = match described.kind {
-        StatementKind::Query | StatementKind::Explain => encoded(&result_schema(&described))?,
+        StatementKind::Query | StatementKind::Explain => encoded(&result_schema(&described.schema, &described.origins))?,
         // An empty schema tells drivers that there is no result set.
         StatementKind::Set(_) => encoded(&Schema::empty())?,
     };

@@ -118,13 +118,23 @@ impl ShapeArguments {
         let words = ROWS.map(Format::word);
         Ok(Self {
             format: arguments.choice("format", &words)?.map(|index| ROWS[index]),
-            rows: arguments
-                .choice("rows", &["objects", "arrays"])?
-                .map(|index| if index == 0 { RowForm::Objects } else { RowForm::Arrays }),
-            decimals: arguments
-                .choice("decimals", &["number", "string"])?
-                .map(|index| if index == 0 { DecimalForm::Number } else { DecimalForm::String }),
-            safe: arguments.choice("safe", &["0", "1"])?.map(|index| u8::from(index == 1)),
+            rows: arguments.choice("rows", &["objects", "arrays"])?.map(|index| {
+                if index == 0 {
+                    RowForm::Objects
+                } else {
+                    RowForm::Arrays
+                }
+            }),
+            decimals: arguments.choice("decimals", &["number", "string"])?.map(|index| {
+                if index == 0 {
+                    DecimalForm::Number
+                } else {
+                    DecimalForm::String
+                }
+            }),
+            safe: arguments
+                .choice("safe", &["0", "1"])?
+                .map(|index| u8::from(index == 1)),
         })
     }
 }
@@ -160,7 +170,11 @@ pub(super) fn format(headers: &HeaderMap, arguments: &mut Arguments, offers: &[F
 }
 
 fn agree(headers: &HeaderMap, offers: &[Format]) -> Result<Format> {
-    let values: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     negotiate(&values.join(","), offers).ok_or(Error::NotAcceptable {
         accepted: match offers.len() {
             1 => "there is application/json",
@@ -188,14 +202,20 @@ impl<'a> Range<'a> {
         let (kind, subtype) = parts.next()?.trim().split_once('/')?;
         let mut quality = 1000;
         for parameter in parts {
-            let Some((name, value)) = parameter.split_once('=') else { continue };
+            let Some((name, value)) = parameter.split_once('=') else {
+                continue;
+            };
             if name.trim().eq_ignore_ascii_case("q") {
                 let number: f32 = value.trim().parse().ok()?;
                 // Between 0 and 1000 after the clamp; NaN becomes 0.
                 quality = (number.clamp(0.0, 1.0) * 1000.0) as u16;
             }
         }
-        Some(Self { kind, subtype, quality })
+        Some(Self {
+            kind,
+            subtype,
+            quality,
+        })
     }
 
     /// How exactly the range names one of `names`; none when it does not.
@@ -205,7 +225,9 @@ impl<'a> Range<'a> {
             match (self.kind, self.subtype) {
                 ("*", "*") => Some(0),
                 (asked, "*") if asked.eq_ignore_ascii_case(kind) => Some(1),
-                (asked, sub) if asked.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => Some(2),
+                (asked, sub) if asked.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => {
+                    Some(2)
+                }
                 _ => None,
             }
         };
@@ -222,7 +244,11 @@ fn negotiate(accept: &str, offers: &[Format]) -> Option<Format> {
     }
     let rated = offers.iter().enumerate().filter_map(|(offered, format)| {
         let fitting = ranges.iter().enumerate().filter_map(|(place, range)| {
-            Some((range.precision(format.names())?, std::cmp::Reverse(place), range.quality))
+            Some((
+                range.precision(format.names())?,
+                std::cmp::Reverse(place),
+                range.quality,
+            ))
         });
         let (precision, place, quality) = fitting.max()?;
         (quality > 0).then_some(((quality, precision, place, std::cmp::Reverse(offered)), *format))
@@ -255,7 +281,10 @@ mod tests {
             ("*/*;q=0.1, text/csv;q=0", Some(Format::Json)),
             ("application/json;q=0, */*", Some(Format::Ndjson)),
             ("application/json;q=0, application/*", Some(Format::Ndjson)),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Format::Json)),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some(Format::Json),
+            ),
             ("image/png", None),
             ("text/csv;q=0", None),
             ("nonsense", None),

@@ -32,7 +32,11 @@ impl Arguments {
     pub(super) fn read(query: &str) -> Self {
         let mut arguments = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if arguments.pairs.insert(name.to_string(), value.into_owned()).is_some() {
+            if arguments
+                .pairs
+                .insert(name.to_string(), value.into_owned())
+                .is_some()
+            {
                 arguments.repeated = Some(name.into_owned());
             }
         }
@@ -51,7 +55,8 @@ impl Arguments {
     /// `Malformed` for anything else.
     pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>> {
         let read = |text: String| {
-            text.parse().map_err(|_| malformed(format!("{name} takes a whole number, not '{}'", shortened(&text))))
+            text.parse()
+                .map_err(|_| malformed(format!("{name} takes a whole number, not '{}'", shortened(&text))))
         };
         self.text(name).map(read).transpose()
     }
@@ -64,7 +69,11 @@ impl Arguments {
         let read = |text: String| {
             let found = words.iter().position(|word| *word == text);
             found.ok_or_else(|| {
-                malformed(format!("{name} takes one of {}, not '{}'", words.join(", "), shortened(&text)))
+                malformed(format!(
+                    "{name} takes one of {}, not '{}'",
+                    words.join(", "),
+                    shortened(&text)
+                ))
             })
         };
         self.text(name).map(read).transpose()
@@ -78,7 +87,9 @@ impl Arguments {
         if let Some(name) = self.repeated {
             return Err(malformed(format!("'{}' is given twice", shortened(&name))));
         }
-        let Some((name, _)) = self.pairs.first_key_value() else { return Ok(()) };
+        let Some((name, _)) = self.pairs.first_key_value() else {
+            return Ok(());
+        };
         let name = shortened(name);
         Err(malformed(match nearest(&name, self.known.iter().copied()) {
             Some(known) => format!("'{name}' is unknown, did you mean '{known}'?"),
@@ -88,7 +99,10 @@ impl Arguments {
 }
 
 fn malformed(problem: String) -> Error {
-    Error::Malformed { what: "query string", problem }
+    Error::Malformed {
+        what: "query string",
+        problem,
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -113,10 +127,22 @@ mod tests {
     fn what_nobody_reads_is_refused_with_the_nearest_name() {
         let mut arguments = Arguments::read("limt=20");
         assert_eq!(arguments.number("limit").unwrap(), None);
-        assert!(arguments.finish().unwrap_err().to_string().ends_with("did you mean 'limit'?"));
+        assert!(
+            arguments
+                .finish()
+                .unwrap_err()
+                .to_string()
+                .ends_with("did you mean 'limit'?")
+        );
         let mut twice = Arguments::read("limit=1&limit=2");
         twice.number("limit").unwrap();
-        assert!(twice.finish().unwrap_err().to_string().contains("'limit' is given twice"));
+        assert!(
+            twice
+                .finish()
+                .unwrap_err()
+                .to_string()
+                .contains("'limit' is given twice")
+        );
         assert!(Arguments::read("limit=-1").number("limit").is_err());
     }
 }

@@ -87,14 +87,20 @@ impl Ask {
 
 fn columns(text: &str) -> Result<Vec<String>, Error> {
     if text.trim_start().starts_with('[') {
-        let malformed = |error: serde_json::Error| Error::Malformed { what: "columns", problem: error.to_string() };
+        let malformed = |error: serde_json::Error| Error::Malformed {
+            what: "columns",
+            problem: error.to_string(),
+        };
         return serde_json::from_str(text).map_err(malformed);
     }
     Ok(text.split(',').map(|name| name.trim().to_owned()).collect())
 }
 
 fn filters(text: &str) -> Result<Filters, Error> {
-    let malformed = |error: serde_json::Error| Error::Malformed { what: "filters", problem: error.to_string() };
+    let malformed = |error: serde_json::Error| Error::Malformed {
+        what: "filters",
+        problem: error.to_string(),
+    };
     serde_json::from_str(text).map(Filters).map_err(malformed)
 }
 

@@ -20,7 +20,11 @@ pub(super) struct Caller(pub(super) RequestContext);
 
 /// Proves the caller, or answers 401.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestName>().map(|name| name.0.clone()).unwrap_or_default();
+    let id = request
+        .extensions()
+        .get::<RequestName>()
+        .map(|name| name.0.clone())
+        .unwrap_or_default();
     match RequestContext::open(&app, request.headers(), &id).await {
         Ok(context) => {
             request.extensions_mut().insert(Caller(context));
@@ -34,7 +38,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        let missing = || Refusal::from(Error::Internal { message: "a route without a proven caller".to_owned() });
+        let missing = || {
+            Refusal::from(Error::Internal {
+                message: "a route without a proven caller".to_owned(),
+            })
+        };
         parts.extensions.get::<Self>().cloned().ok_or_else(missing)
     }
 }

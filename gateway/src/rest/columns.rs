@@ -19,7 +19,10 @@ impl Columns {
         let unknown = || {
             let nearest = nearest(name, self.0.fields().iter().map(|field| field.name().as_str()));
             planner::Error::Invalid {
-                message: format!("{place}: column '{}' not found", name.chars().take(128).collect::<String>()),
+                message: format!(
+                    "{place}: column '{}' not found",
+                    name.chars().take(128).collect::<String>()
+                ),
                 hint: nearest.map(|name| format!("did you mean '{name}'?")),
             }
         };
@@ -81,7 +84,12 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     let wanted = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&wanted, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate.to_owned())
@@ -97,7 +105,10 @@ mod tests {
 
     #[test]
     fn an_unknown_column_names_the_nearest() {
-        let fields = vec![Field::new("l_shipdate", DataType::Date32, true), Field::new("l_tax", DataType::Int8, true)];
+        let fields = vec![
+            Field::new("l_shipdate", DataType::Date32, true),
+            Field::new("l_tax", DataType::Int8, true),
+        ];
         let columns = Columns(Arc::new(Schema::new(fields)));
         assert_eq!(columns.find("l_tax", "columns").unwrap().name(), "l_tax");
         match columns.find("L_ShipDate", "columns").unwrap_err() {

@@ -84,13 +84,28 @@ impl Course {
         }
         let filters = cursor.filters.as_deref().map(serde_json::from_str).transpose();
         let filters = filters.map_err(|_| Error::Ticket)?.map(Filters);
-        let carried = Ask { columns: cursor.columns, filters, order: cursor.order, limit: None, cursor: None };
+        let carried = Ask {
+            columns: cursor.columns,
+            filters,
+            order: cursor.order,
+            limit: None,
+            cursor: None,
+        };
         agree("columns", ask.columns.as_ref(), carried.columns.as_ref())?;
         agree("filters", ask.filters.as_ref(), carried.filters.as_ref())?;
         agree("order", ask.order.as_ref(), carried.order.as_ref())?;
-        let position = Position { values: read_values(&cursor.position)?, ties: cursor.ties };
+        let position = Position {
+            values: read_values(&cursor.position)?,
+            ties: cursor.ties,
+        };
         let limit = ask.limit.unwrap_or(cursor.limit);
-        let course = Self { name: name.clone(), ask: carried, keys: cursor.keys, limit, pins: cursor.pins };
+        let course = Self {
+            name: name.clone(),
+            ask: carried,
+            keys: cursor.keys,
+            limit,
+            pins: cursor.pins,
+        };
         Ok((course, position))
     }
 
@@ -116,9 +131,10 @@ impl Course {
 
 fn agree<T: PartialEq>(what: &str, asked: Option<&T>, carried: Option<&T>) -> Result<()> {
     match asked {
-        Some(asked) if Some(asked) != carried => {
-            Err(Error::Malformed { what: "cursor", problem: format!("it was made for other {what}") })
-        }
+        Some(asked) if Some(asked) != carried => Err(Error::Malformed {
+            what: "cursor",
+            problem: format!("it was made for other {what}"),
+        }),
         _ => Ok(()),
     }
 }

@@ -24,7 +24,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Document<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
         check_media_type(request.headers())?;
         let limit = app.config.limits.request_bytes_max;
-        let too_large = || Error::TooLarge { what: "request body", limit: limit.to_string() };
+        let too_large = || Error::TooLarge {
+            what: "request body",
+            limit: limit.to_string(),
+        };
         let most = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
         if announced(request.headers()).is_some_and(|length| length > limit.as_u64()) {
             return Err(too_large().into());
@@ -43,7 +46,10 @@ async fn read(body: Body, most: usize) -> Result<Option<Bytes>, Error> {
     let mut stream = body.into_data_stream();
     let mut bytes = BytesMut::new();
     while let Some(chunk) = stream.next().await {
-        let ended = |_| Error::Malformed { what: "request body", problem: "it ended early".to_owned() };
+        let ended = |_| Error::Malformed {
+            what: "request body",
+            problem: "it ended early".to_owned(),
+        };
         let chunk = chunk.map_err(ended)?;
         if bytes.len() + chunk.len() > most {
             return Ok(None);
@@ -54,15 +60,26 @@ async fn read(body: Body, most: usize) -> Result<Option<Bytes>, Error> {
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = given
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let subtype = essence.strip_prefix("application/").unwrap_or_default();
     if subtype == "json" || subtype.ends_with("+json") {
         return Ok(());
     }
     let what = match essence.as_str() {
         "" => "a body without content-type: application/json".to_owned(),
-        other => format!("content-type {}, where application/json is read,", shortened(other)),
+        other => format!(
+            "content-type {}, where application/json is read,",
+            shortened(other)
+        ),
     };
     Err(Refusal::from(Error::Unsupported { what }).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
@@ -82,7 +99,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         let what = sentence.strip_suffix(&place).unwrap_or(&sentence);
         let (line, column) = (error.line() as u64, error.column() as u64);
         let problem = format!("{what} at line {line}, column {column}");
-        Refusal::from(Error::Malformed { what: "request body", problem }).at(line, column)
+        Refusal::from(Error::Malformed {
+            what: "request body",
+            problem,
+        })
+        .at(line, column)
     })
 }
 
@@ -96,8 +117,14 @@ mod tests {
     fn a_broken_body_names_line_and_column() {
         let refusal = parse::<Value>(b"{\n  \"sql\": SELECT\n}").unwrap_err();
         let problem = refusal.problem("test");
-        assert_eq!((problem.status, problem.line, problem.column), (400, Some(2), Some(10)));
-        assert_eq!(problem.detail, "request body is malformed: expected value at line 2, column 10");
+        assert_eq!(
+            (problem.status, problem.line, problem.column),
+            (400, Some(2), Some(10))
+        );
+        assert_eq!(
+            problem.detail,
+            "request body is malformed: expected value at line 2, column 10"
+        );
     }
 
     #[test]
@@ -107,10 +134,19 @@ mod tests {
             headers.insert(CONTENT_TYPE, value.parse().unwrap());
             check_media_type(&headers).map_err(|refusal| refusal.problem("test").status)
         };
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.api+json",
+        ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "json"] {
+        for bad in [
+            "text/plain",
+            "application/xml",
+            "application/x-www-form-urlencoded",
+            "json",
+        ] {
             assert_eq!(check(bad), Err(415), "{bad}");
         }
         assert!(check_media_type(&HeaderMap::new()).is_err());

@@ -5,6 +5,8 @@ mod cell;
 mod csv;
 mod json;
 
+pub(super) use json::{AnswerColumn, Rows};
+
 use ::arrow::array::RecordBatch;
 use ::arrow::datatypes::SchemaRef;
 
@@ -62,7 +64,15 @@ pub(super) fn schema_stream(schema: &SchemaRef) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut stream = arrow::Arrow::new(schema);
     stream.head(&mut out)?;
-    stream.tail(&End { rows: 0, truncated: None, next_cursor: None, request_id: "" }, &mut out)?;
+    stream.tail(
+        &End {
+            rows: 0,
+            truncated: None,
+            next_cursor: None,
+            request_id: "",
+        },
+        &mut out,
+    )?;
     Ok(out)
 }
 

@@ -34,10 +34,13 @@ pub(super) async fn surround(State(app): State<Arc<App>>, mut request: Request, 
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Answers depend on who asks and on the newest snapshot; nothing between may keep them.
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     let (status, elapsed) = (response.status(), started.elapsed());
     tracing::info!(request = id, route, status = status.as_u16(), elapsed = ?elapsed, "answered");
-    app.metrics.answered("rest", &route, status.as_str(), elapsed.as_secs_f64());
+    app.metrics
+        .answered("rest", &route, status.as_str(), elapsed.as_secs_f64());
     response
 }
 
@@ -49,6 +52,9 @@ fn route(request: &Request) -> String {
         Method::POST => "POST",
         _ => "OTHER",
     };
-    let path = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unknown", MatchedPath::as_str);
     format!("{method} {path}")
 }

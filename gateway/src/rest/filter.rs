@@ -18,7 +18,18 @@ use crate::rest::value::{shown, typed};
 
 /// The operators, as they are written.
 pub(super) const OPERATORS: [&str; 12] = [
-    "eq", "ne", "lt", "le", "gt", "ge", "in", "between", "is_null", "is_not_null", "like", "starts_with",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "in",
+    "between",
+    "is_null",
+    "is_not_null",
+    "like",
+    "starts_with",
 ];
 
 /// A tree of conditions, not yet held against the columns.
@@ -39,7 +50,10 @@ pub(super) fn condition(filters: &Filters, columns: &Columns, bound: &mut Bound)
 }
 
 fn malformed(place: &str, problem: impl std::fmt::Display) -> Error {
-    Error::Malformed { what: "filter", problem: format!("at {place}: {problem}") }
+    Error::Malformed {
+        what: "filter",
+        problem: format!("at {place}: {problem}"),
+    }
 }
 
 struct Reader<'a> {
@@ -49,13 +63,21 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn node(&mut self, node: &Value, place: &str) -> Result<String> {
-        let object = node.as_object().ok_or_else(|| malformed(place, format!("{} is not an object", shown(node))))?;
+        let object = node
+            .as_object()
+            .ok_or_else(|| malformed(place, format!("{} is not an object", shown(node))))?;
         let mut pairs = object.iter();
         match (pairs.next(), pairs.next()) {
             (Some((word, inner)), None) if word == "and" || word == "or" => {
                 let place = format!("{place}/{word}");
-                let nodes = inner.as_array().ok_or_else(|| malformed(&place, "takes a list of conditions"))?;
-                let (between, none) = if word == "and" { (" AND ", "TRUE") } else { (" OR ", "FALSE") };
+                let nodes = inner
+                    .as_array()
+                    .ok_or_else(|| malformed(&place, "takes a list of conditions"))?;
+                let (between, none) = if word == "and" {
+                    (" AND ", "TRUE")
+                } else {
+                    (" OR ", "FALSE")
+                };
                 self.list(nodes, &place, between, none)
             }
             (Some((word, inner)), None) if word == "not" => {
@@ -78,9 +100,15 @@ impl Reader<'_> {
     }
 
     fn leaf(&mut self, object: &Map<String, Value>, place: &str) -> Result<String> {
-        if let Some(key) = object.keys().find(|key| !["column", "op", "value"].contains(&key.as_str())) {
+        if let Some(key) = object
+            .keys()
+            .find(|key| !["column", "op", "value"].contains(&key.as_str()))
+        {
             let key: String = key.chars().take(64).collect();
-            return Err(malformed(place, format!("'{key}' is unknown: a condition has column, op and value, or is and, or, not")));
+            return Err(malformed(
+                place,
+                format!("'{key}' is unknown: a condition has column, op and value, or is and, or, not"),
+            ));
         }
         let text = |key: &str| {
             let found = object.get(key).and_then(Value::as_str);
@@ -90,10 +118,16 @@ impl Reader<'_> {
         let operator = text("op")?;
         if !OPERATORS.contains(&operator) {
             let operator: String = operator.chars().take(64).collect();
-            return Err(malformed(place, match nearest(&operator, OPERATORS) {
-                Some(known) => format!("operator '{operator}' is unknown, did you mean '{known}'?"),
-                None => format!("operator '{operator}' is unknown; there are {}", OPERATORS.join(", ")),
-            }));
+            return Err(malformed(
+                place,
+                match nearest(&operator, OPERATORS) {
+                    Some(known) => format!("operator '{operator}' is unknown, did you mean '{known}'?"),
+                    None => format!(
+                        "operator '{operator}' is unknown; there are {}",
+                        OPERATORS.join(", ")
+                    ),
+                },
+            ));
         }
         let value = object.get("value");
         let name = column(field);
@@ -103,7 +137,13 @@ impl Reader<'_> {
         let value = value.ok_or_else(|| malformed(place, format!("operator '{operator}' takes a value")))?;
         if !is_ordered(field.data_type()) {
             let kind = planner::type_name(field.data_type());
-            return Err(malformed(place, format!("column '{}' of type {kind} takes is_null and is_not_null only", field.name())));
+            return Err(malformed(
+                place,
+                format!(
+                    "column '{}' of type {kind} takes is_null and is_not_null only",
+                    field.name()
+                ),
+            ));
         }
         self.comparison(operator, field, value, place)
     }
@@ -112,12 +152,16 @@ impl Reader<'_> {
         let name = column(field);
         match operator {
             "in" => {
-                let values = value.as_array().ok_or_else(|| malformed(place, "operator 'in' takes a list of values"))?;
+                let values = value
+                    .as_array()
+                    .ok_or_else(|| malformed(place, "operator 'in' takes a list of values"))?;
                 if values.is_empty() {
                     return Ok("FALSE".to_owned());
                 }
-                let names: Vec<String> =
-                    values.iter().map(|value| self.value(field, value, place)).collect::<Result<_>>()?;
+                let names: Vec<String> = values
+                    .iter()
+                    .map(|value| self.value(field, value, place))
+                    .collect::<Result<_>>()?;
                 Ok(format!("{name} IN ({})", names.join(", ")))
             }
             "between" => {
@@ -130,7 +174,10 @@ impl Reader<'_> {
             "like" | "starts_with" => {
                 if !is_text(field.data_type()) {
                     let kind = planner::type_name(field.data_type());
-                    let problem = format!("operator '{operator}' takes a text column, '{}' is {kind}", field.name());
+                    let problem = format!(
+                        "operator '{operator}' takes a text column, '{}' is {kind}",
+                        field.name()
+                    );
                     return Err(malformed(place, problem));
                 }
                 let value = self.value(field, value, place)?;
@@ -158,7 +205,10 @@ impl Reader<'_> {
     /// Binds one value; gives the name of its position.
     fn value(&mut self, field: &Field, value: &Value, place: &str) -> Result<String> {
         if value.is_null() {
-            return Err(malformed(place, "null compares with nothing: use is_null or is_not_null"));
+            return Err(malformed(
+                place,
+                "null compares with nothing: use is_null or is_not_null",
+            ));
         }
         let array = typed(value, &plain_type(field.data_type()))
             .map_err(|problem| malformed(place, format!("column '{}': {problem}", field.name())))?;

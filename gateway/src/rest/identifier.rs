@@ -29,12 +29,18 @@ impl DatasetName {
         };
         let parts = split(id).ok_or_else(malformed)?;
         let [catalog, schema, table] = <[String; 3]>::try_from(parts).map_err(|_| malformed())?;
-        Ok(Self { catalog, schema, table })
+        Ok(Self {
+            catalog,
+            schema,
+            table,
+        })
     }
 
     /// As a table in SQL, every part quoted.
     pub(super) fn sql(&self) -> String {
-        [&self.catalog, &self.schema, &self.table].map(|part| quoted(part)).join(".")
+        [&self.catalog, &self.schema, &self.table]
+            .map(|part| quoted(part))
+            .join(".")
     }
 
     /// As the planner names it in messages and pins.
@@ -49,7 +55,13 @@ impl fmt::Display for DatasetName {
             true => quoted(name),
             false => name.to_owned(),
         };
-        write!(f, "{}.{}.{}", part(&self.catalog), part(&self.schema), part(&self.table))
+        write!(
+            f,
+            "{}.{}.{}",
+            part(&self.catalog),
+            part(&self.schema),
+            part(&self.table)
+        )
     }
 }
 
@@ -57,8 +69,13 @@ impl<S: Send + Sync> FromRequestParts<S> for DatasetName {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let unreadable = |_| Error::Malformed { what: "dataset id", problem: "it is not UTF-8".to_owned() };
-        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(unreadable)?;
+        let unreadable = |_| Error::Malformed {
+            what: "dataset id",
+            problem: "it is not UTF-8".to_owned(),
+        };
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(unreadable)?;
         Ok(Self::parse(&id)?)
     }
 }
@@ -79,7 +96,12 @@ fn split(id: &str) -> Option<Vec<String>> {
             None => {
                 let end = rest.find('.').unwrap_or(rest.len());
                 let (bare, after) = rest.split_at(end);
-                (Some(bare).filter(|bare| !bare.is_empty() && !bare.contains('"'))?.to_owned(), after)
+                (
+                    Some(bare)
+                        .filter(|bare| !bare.is_empty() && !bare.contains('"'))?
+                        .to_owned(),
+                    after,
+                )
             }
         };
         parts.push(part);
@@ -127,12 +149,26 @@ mod tests {
             assert_eq!(name.to_string(), id);
         }
         assert_eq!(DatasetName::parse("a.b.c").unwrap().sql(), "\"a\".\"b\".\"c\"");
-        assert_eq!(DatasetName::parse("a.b.\"c\"\"\"").unwrap().sql(), "\"a\".\"b\".\"c\"\"\"");
+        assert_eq!(
+            DatasetName::parse("a.b.\"c\"\"\"").unwrap().sql(),
+            "\"a\".\"b\".\"c\"\"\""
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for id in ["", "a", "a.b", "a.b.c.d", "a..c", "a.b.", ".b.c", "a.b.\"c", "a.b.c\"d", "a.b.\"c\"d"] {
+        for id in [
+            "",
+            "a",
+            "a.b",
+            "a.b.c.d",
+            "a..c",
+            "a.b.",
+            ".b.c",
+            "a.b.\"c",
+            "a.b.c\"d",
+            "a.b.\"c\"d",
+        ] {
             assert!(DatasetName::parse(id).is_err(), "{id}");
         }
     }

@@ -46,7 +46,11 @@ pub(super) fn at_or_after(keys: &[Key]) -> Clause {
             way.push(after);
             ways.push(Clause::All(way));
         }
-        equal.push(if key.is_null { Clause::Missing(index) } else { Clause::Equal(index) });
+        equal.push(if key.is_null {
+            Clause::Missing(index)
+        } else {
+            Clause::Equal(index)
+        });
     }
     ways.push(Clause::All(equal));
     Clause::Any(ways)
@@ -58,7 +62,11 @@ fn after(index: usize, key: Key) -> Option<Clause> {
         (true, true) => Some(Clause::Present(index)),
         (true, false) => None,
         (false, nulls_first) => {
-            let beyond = if key.descending { Clause::Less(index) } else { Clause::Greater(index) };
+            let beyond = if key.descending {
+                Clause::Less(index)
+            } else {
+                Clause::Greater(index)
+            };
             match key.nullable && !nulls_first {
                 true => Some(Clause::Any(vec![beyond, Clause::Missing(index)])),
                 false => Some(beyond),
@@ -74,7 +82,10 @@ impl Clause {
             [] => none.to_owned(),
             [one] => one.sql(expressions, values),
             many => {
-                let texts: Vec<String> = many.iter().map(|clause| clause.sql(expressions, values)).collect();
+                let texts: Vec<String> = many
+                    .iter()
+                    .map(|clause| clause.sql(expressions, values))
+                    .collect();
                 format!("({})", texts.join(word))
             }
         };
@@ -118,7 +129,11 @@ mod tests {
 
     fn compare(order: &[(bool, bool)], left: &Row, right: &Row) -> Ordering {
         for (index, (descending, nulls_first)) in order.iter().enumerate() {
-            let nulls = if *nulls_first { Ordering::Less } else { Ordering::Greater };
+            let nulls = if *nulls_first {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            };
             let outcome = match (left[index], right[index]) {
                 (None, None) => Ordering::Equal,
                 (None, Some(_)) => nulls,
@@ -153,13 +168,18 @@ mod tests {
                         })
                         .collect();
                     let clause = at_or_after(&keys);
-                    rows.iter().filter(|row| holds(&clause, row, at)).cloned().collect()
+                    rows.iter()
+                        .filter(|row| holds(&clause, row, at))
+                        .cloned()
+                        .collect()
                 }
             };
             page.sort_by(|left, right| compare(order, left, right));
             let skipped = position.as_ref().map_or(0, |(_, ties)| *ties);
             let page: Vec<Row> = page.into_iter().skip(skipped).take(limit).collect();
-            let Some(last) = page.last().cloned() else { return given };
+            let Some(last) = page.last().cloned() else {
+                return given;
+            };
             given.extend(page);
             let ties = given.iter().rev().take_while(|row| **row == last).count();
             position = Some((last, ties));
@@ -182,9 +202,21 @@ mod tests {
 
     #[test]
     fn a_column_that_has_no_missing_values_needs_no_test_for_them() {
-        let key = Key { descending: false, nulls_first: false, nullable: false, is_null: false };
-        let (expressions, values) = (["\"a\"".to_owned(), "\"b\"".to_owned()], ["$1".to_owned(), "$2".to_owned()]);
-        let falling = Key { descending: true, nullable: true, ..key };
+        let key = Key {
+            descending: false,
+            nulls_first: false,
+            nullable: false,
+            is_null: false,
+        };
+        let (expressions, values) = (
+            ["\"a\"".to_owned(), "\"b\"".to_owned()],
+            ["$1".to_owned(), "$2".to_owned()],
+        );
+        let falling = Key {
+            descending: true,
+            nullable: true,
+            ..key
+        };
         assert_eq!(
             at_or_after(&[key, falling]).sql(&expressions, &values),
             "(\"a\" > $1 OR (\"a\" = $1 AND (\"b\" < $2 OR \"b\" IS NULL)) OR (\"a\" = $1 AND \"b\" = $2))"

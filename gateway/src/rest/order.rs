@@ -53,7 +53,8 @@ impl OrderTerm {
 
     /// Whether rows without a value come first.
     pub(super) fn is_nulls_first(&self) -> bool {
-        self.nulls.map_or(self.is_descending(), |nulls| nulls == Nulls::First)
+        self.nulls
+            .map_or(self.is_descending(), |nulls| nulls == Nulls::First)
     }
 
     /// As SQL says it after the expression.
@@ -67,7 +68,11 @@ impl OrderTerm {
     }
 
     fn ascending(column: &str) -> Self {
-        Self { column: column.to_owned(), direction: Direction::Asc, nulls: None }
+        Self {
+            column: column.to_owned(),
+            direction: Direction::Asc,
+            nulls: None,
+        }
     }
 }
 
@@ -76,11 +81,16 @@ impl OrderTerm {
 /// # Errors
 /// `Malformed` with the term at fault.
 pub(super) fn parse(text: &str) -> Result<Vec<OrderTerm>> {
-    let malformed = |problem: String| Error::Malformed { what: "order", problem };
+    let malformed = |problem: String| Error::Malformed {
+        what: "order",
+        problem,
+    };
     if text.trim_start().starts_with('[') {
         return serde_json::from_str(text).map_err(|error| malformed(error.to_string()));
     }
-    text.split(',').map(|term| parse_term(term.trim()).ok_or_else(|| malformed(bad_term(term)))).collect()
+    text.split(',')
+        .map(|term| parse_term(term.trim()).ok_or_else(|| malformed(bad_term(term))))
+        .collect()
 }
 
 fn bad_term(term: &str) -> String {
@@ -102,7 +112,11 @@ fn parse_term(term: &str) -> Option<OrderTerm> {
         Some("last") => Some(Nulls::Last),
         Some(_) => return None,
     };
-    parts.next().is_none().then(|| OrderTerm { column: column.to_owned(), direction, nulls })
+    parts.next().is_none().then(|| OrderTerm {
+        column: column.to_owned(),
+        direction,
+        nulls,
+    })
 }
 
 /// Checks that every column of an order is there, once, and has an order.
@@ -137,7 +151,9 @@ pub(super) fn total(order: &[OrderTerm], table: &Table, columns: &Columns) -> Op
     };
     let mut total = order.to_vec();
     for name in rest {
-        let is_sortable = columns.iter().any(|field| field.name() == name && is_ordered(field.data_type()));
+        let is_sortable = columns
+            .iter()
+            .any(|field| field.name() == name && is_ordered(field.data_type()));
         if !is_sortable {
             return None;
         }
@@ -147,7 +163,6 @@ pub(super) fn total(order: &[OrderTerm], table: &Table, columns: &Columns) -> Op
     }
     Some(total)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -184,9 +199,19 @@ mod tests {
         let short = parse("name:desc:last, id").unwrap();
         let long = parse(r#"[{"column":"name","direction":"desc","nulls":"last"},{"column":"id"}]"#).unwrap();
         assert_eq!(short, long);
-        assert_eq!(short.iter().map(OrderTerm::sql).collect::<Vec<_>>(), ["DESC NULLS LAST", "ASC NULLS LAST"]);
+        assert_eq!(
+            short.iter().map(OrderTerm::sql).collect::<Vec<_>>(),
+            ["DESC NULLS LAST", "ASC NULLS LAST"]
+        );
         assert_eq!(parse("name:desc").unwrap()[0].sql(), "DESC NULLS FIRST");
-        for bad in ["", "name:up", "name:asc:middle", "name:asc:first:x", ",id", "[{\"colum\":\"id\"}]"] {
+        for bad in [
+            "",
+            "name:up",
+            "name:asc:middle",
+            "name:asc:first:x",
+            ",id",
+            "[{\"colum\":\"id\"}]",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -209,6 +234,9 @@ mod tests {
         assert_eq!(keyed, Some(vec!["name".to_owned(), "id".to_owned()]));
         assert_eq!(names(total(&order, &table(&[]), &columns())), None);
         let flat = Columns(Arc::new(Schema::new(columns().0.fields()[..2].to_vec())));
-        assert_eq!(names(total(&[], &table(&[]), &flat)), Some(vec!["id".to_owned(), "name".to_owned()]));
+        assert_eq!(
+            names(total(&[], &table(&[]), &flat)),
+            Some(vec!["id".to_owned(), "name".to_owned()])
+        );
     }
 }

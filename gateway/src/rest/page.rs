@@ -2,11 +2,8 @@
 //!
 //! The statement asks for one row more than the page has; that row is never given, it only says that there is more.
 
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
-use arrow::array::UInt64Array;
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
@@ -39,14 +36,30 @@ struct Track {
 impl Page {
     /// A page of `limit` rows that nothing continues.
     pub(super) fn cut(limit: u64) -> Self {
-        Self { limit, given: 0, has_more: false, track: None }
+        Self {
+            limit,
+            given: 0,
+            has_more: false,
+            track: None,
+        }
     }
 
     /// A page of `course` that begins after `before`; `keys` are the columns of its order.
     pub(super) fn of(course: Course, keys: Vec<usize>, before: Option<Position>) -> Self {
         let limit = course.limit;
-        let track = Track { course, keys, converter: None, last: None, before };
-        Self { limit, given: 0, has_more: false, track: Some(track) }
+        let track = Track {
+            course,
+            keys,
+            converter: None,
+            last: None,
+            before,
+        };
+        Self {
+            limit,
+            given: 0,
+            has_more: false,
+            track: Some(track),
+        }
     }
 
     /// How many rows the statement must be asked for.
@@ -83,9 +96,11 @@ impl Page {
     /// `Internal` when the cursor cannot be sealed.
     pub(super) fn next_cursor(&self, app: &App, context: &RequestContext) -> Result<Option<String>> {
         match &self.track {
-            Some(Track { course, last: Some((_, position)), .. }) if self.has_more => {
-                Ok(Some(course.cursor(app, context, position)?))
-            }
+            Some(Track {
+                course,
+                last: Some((_, position)),
+                ..
+            }) if self.has_more => Ok(Some(course.cursor(app, context, position)?)),
             _ => Ok(None),
         }
     }
@@ -96,7 +111,10 @@ impl Track {
     fn follow(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
         let keys = rows.project(&self.keys)?;
         if self.converter.is_none() {
-            let fields = keys.columns().iter().map(|column| SortField::new(column.data_type().clone()));
+            let fields = keys
+                .columns()
+                .iter()
+                .map(|column| SortField::new(column.data_type().clone()));
             let converter = RowConverter::new(fields.collect())?;
             if let Some(before) = self.before.take() {
                 let row = converter.convert_columns(before.values.columns())?.row(0).owned();
@@ -104,11 +122,16 @@ impl Track {
             }
             self.converter = Some(converter);
         }
-        let Some(converter) = &self.converter else { return Ok(()) };
+        let Some(converter) = &self.converter else {
+            return Ok(());
+        };
         let encoded = converter.convert_columns(keys.columns())?;
         let end = encoded.num_rows() - 1;
         let last = encoded.row(end);
-        let equal = (0..=end).rev().take_while(|index| encoded.row(*index) == last).count() as u64;
+        let equal = (0..=end)
+            .rev()
+            .take_while(|index| encoded.row(*index) == last)
+            .count() as u64;
         let earlier = match &self.last {
             Some((row, position)) if equal == encoded.num_rows() as u64 && row.row() == last => position.ties,
             _ => 0,
@@ -123,12 +146,17 @@ impl Track {
 
 impl std::fmt::Debug for Page {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Page").field("limit", &self.limit).field("given", &self.given).finish_non_exhaustive()
+        f.debug_struct("Page")
+            .field("limit", &self.limit)
+            .field("given", &self.given)
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{Int64Array, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use planner::Pins;
@@ -187,7 +215,13 @@ mod tests {
         let mut second = page(2, Some(Position { values, ties }));
         second.admit(&batch(&[None, None])).unwrap();
         assert_eq!(end(&second).1, 5);
-        let mut third = page(9, Some(Position { values: end(&second).0, ties: 5 }));
+        let mut third = page(
+            9,
+            Some(Position {
+                values: end(&second).0,
+                ties: 5,
+            }),
+        );
         third.admit(&batch(&[None, Some(7)])).unwrap();
         assert_eq!(end(&third).1, 1);
     }

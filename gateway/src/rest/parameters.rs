@@ -22,7 +22,10 @@ impl Bound {
     /// `TooLarge` past the last position that a statement can name.
     pub(super) fn push(&mut self, value: ArrayRef) -> Result<String> {
         if self.0.len() >= usize::from(u16::MAX) {
-            return Err(Error::TooLarge { what: "number of values in the filter", limit: u16::MAX.to_string() });
+            return Err(Error::TooLarge {
+                what: "number of values in the filter",
+                limit: u16::MAX.to_string(),
+            });
         }
         self.0.push(value);
         Ok(format!("${}", self.0.len()))
@@ -42,7 +45,8 @@ impl Bound {
             .enumerate()
             .map(|(index, array)| Field::new(format!("${}", index + 1), array.data_type().clone(), true))
             .collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), self.0).map_err(|error| internal(&error))?;
+        let batch =
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), self.0).map_err(|error| internal(&error))?;
         Ok(Some(batch))
     }
 }
@@ -55,17 +59,32 @@ impl Bound {
 /// `Parameter` with the position at fault.
 pub(super) fn bind(values: &[Value], wanted: &[FieldRef]) -> Result<Option<RecordBatch>> {
     if let Some(extra) = values.get(wanted.len()..).and_then(<[Value]>::first) {
-        let problem = format!("is one too many, the statement has {}: {}", wanted.len(), super::value::shown(extra));
-        return Err(planner::Error::Parameter { position: wanted.len() + 1, problem }.into());
+        let problem = format!(
+            "is one too many, the statement has {}: {}",
+            wanted.len(),
+            super::value::shown(extra)
+        );
+        return Err(planner::Error::Parameter {
+            position: wanted.len() + 1,
+            problem,
+        }
+        .into());
     }
     if values.len() < wanted.len() {
         let problem = "has no value".to_owned();
-        return Err(planner::Error::Parameter { position: values.len() + 1, problem }.into());
+        return Err(planner::Error::Parameter {
+            position: values.len() + 1,
+            problem,
+        }
+        .into());
     }
     let mut bound = Bound::default();
     for (index, (value, field)) in values.iter().zip(wanted).enumerate() {
         let fit = fit(value, &plain_type(field.data_type()));
-        let array = fit.map_err(|problem| planner::Error::Parameter { position: index + 1, problem })?;
+        let array = fit.map_err(|problem| planner::Error::Parameter {
+            position: index + 1,
+            problem,
+        })?;
         bound.push(array)?;
     }
     bound.batch()
@@ -88,30 +107,55 @@ mod tests {
     use super::*;
 
     fn wanted(types: &[DataType]) -> Vec<FieldRef> {
-        types.iter().map(|data_type| Arc::new(Field::new("p", data_type.clone(), true))).collect()
+        types
+            .iter()
+            .map(|data_type| Arc::new(Field::new("p", data_type.clone(), true)))
+            .collect()
     }
 
     fn types(values: &Value, wanted_types: &[DataType]) -> Result<Vec<DataType>> {
         let batch = bind(values.as_array().unwrap(), &wanted(wanted_types))?;
         let batch = batch.unwrap();
         assert_eq!(batch.num_rows(), 1);
-        Ok(batch.columns().iter().map(|column| column.data_type().clone()).collect())
+        Ok(batch
+            .columns()
+            .iter()
+            .map(|column| column.data_type().clone())
+            .collect())
     }
 
     #[test]
     fn values_take_the_types_that_the_statement_wants() {
         let decimal = DataType::Decimal128(15, 2);
         let given = json!([1, "1998-09-02", 0.05, "x", null]);
-        let asked = [DataType::Int32, DataType::Date32, decimal, DataType::Utf8View, DataType::Int64];
-        let expected = [DataType::Int32, DataType::Date32, DataType::Decimal128(15, 2), DataType::Utf8, DataType::Int64];
+        let asked = [
+            DataType::Int32,
+            DataType::Date32,
+            decimal,
+            DataType::Utf8View,
+            DataType::Int64,
+        ];
+        let expected = [
+            DataType::Int32,
+            DataType::Date32,
+            DataType::Decimal128(15, 2),
+            DataType::Utf8,
+            DataType::Int64,
+        ];
         assert_eq!(types(&given, &asked).unwrap(), expected);
     }
 
     #[test]
     fn a_number_that_does_not_fit_stays_what_it_is() {
-        assert_eq!(types(&json!([1.5]), &[DataType::Int32]).unwrap(), [DataType::Float64]);
+        assert_eq!(
+            types(&json!([1.5]), &[DataType::Int32]).unwrap(),
+            [DataType::Float64]
+        );
         assert_eq!(types(&json!([42]), &[DataType::Utf8]).unwrap(), [DataType::Int64]);
-        assert_eq!(types(&json!([1_u64 << 40]), &[DataType::Int32]).unwrap(), [DataType::Int64]);
+        assert_eq!(
+            types(&json!([1_u64 << 40]), &[DataType::Int32]).unwrap(),
+            [DataType::Int64]
+        );
     }
 
     #[test]
@@ -120,7 +164,10 @@ mod tests {
             Err(Error::Planner(planner::Error::Parameter { position, .. })) => position,
             other => panic!("{other:?}"),
         };
-        assert_eq!(position(json!([1, "soon"]), &[DataType::Int64, DataType::Date32]), 2);
+        assert_eq!(
+            position(json!([1, "soon"]), &[DataType::Int64, DataType::Date32]),
+            2
+        );
         assert_eq!(position(json!([1]), &[DataType::Int64, DataType::Int64]), 2);
         assert_eq!(position(json!([1, 2]), &[DataType::Int64]), 2);
         assert_eq!(position(json!([[1]]), &[DataType::Utf8]), 1);

@@ -32,12 +32,18 @@ pub(super) struct Refusal {
 impl Refusal {
     /// The same refusal under a status of the protocol's own.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
-        Self { status: Some(status), ..self }
+        Self {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// The same refusal with line and column of the body, both from one.
     pub(super) fn at(self, line: u64, column: u64) -> Self {
-        Self { place: Some((line, column)), ..self }
+        Self {
+            place: Some((line, column)),
+            ..self
+        }
     }
 
     /// The document for the request `id`; writes the log line.
@@ -58,10 +64,17 @@ impl Refusal {
         }
     }
 
+    /// The failure itself.
+    pub(super) fn into_error(self) -> Error {
+        self.error
+    }
+
     fn place(&self) -> Option<(u64, u64)> {
         match &self.error {
             // Zero says that the parser gave no place.
-            Error::Planner(planner::Error::Syntax { line, column, .. }) if *line > 0 => Some((*line, *column)),
+            Error::Planner(planner::Error::Syntax { line, column, .. }) if *line > 0 => {
+                Some((*line, *column))
+            }
             _ => self.place,
         }
     }
@@ -73,13 +86,19 @@ impl Refusal {
 
 impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self { error: error.into(), status: None, place: None }
+        Self {
+            error: error.into(),
+            status: None,
+            place: None,
+        }
     }
 }
 
 /// Our own mistakes with Arrow in a place where the caller's data has no part.
 pub(super) fn internal(error: &ArrowError) -> Error {
-    Error::Internal { message: error.to_string() }
+    Error::Internal {
+        message: error.to_string(),
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -140,11 +159,16 @@ pub(super) fn render(response: Response, refusal: &Refusal, id: &str) -> Respons
     let (mut parts, _) = response.into_parts();
     parts.status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    parts
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if parts.status == StatusCode::UNAUTHORIZED {
         let basic = HeaderValue::from_static("Basic realm=\"lakegate\", charset=\"UTF-8\"");
         parts.headers.append(WWW_AUTHENTICATE, basic);
-        parts.headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lakegate\""));
+        parts.headers.append(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"lakegate\""),
+        );
     }
     if refusal.is_passing() {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -72,7 +72,13 @@ pub(super) fn select(
     let terms: Vec<String> = keys
         .unwrap_or(order)
         .iter()
-        .map(|term| Ok(format!("{} {}", key_expression(columns.find(&term.column, "the order")?), term.sql())))
+        .map(|term| {
+            Ok(format!(
+                "{} {}",
+                key_expression(columns.find(&term.column, "the order")?),
+                term.sql()
+            ))
+        })
         .collect::<Result<_>>()?;
     if !terms.is_empty() {
         sql.push_str(" ORDER BY ");
@@ -81,8 +87,18 @@ pub(super) fn select(
     if let Some(position) = position.filter(|position| position.ties > 0) {
         sql.push_str(&format!(" OFFSET {}", position.ties));
     }
-    let query = Query { sql, parameters: bound.batch()?, pins: Pins::default(), partition: None, rows_max: None };
-    Ok(Select { query, shown, keys: indexes })
+    let query = Query {
+        sql,
+        parameters: bound.batch()?,
+        pins: Pins::default(),
+        partition: None,
+        rows_max: None,
+    };
+    Ok(Select {
+        query,
+        shown,
+        keys: indexes,
+    })
 }
 
 /// The columns of the statement: those that the caller wants, then the keys that are not among them.
@@ -97,7 +113,10 @@ impl Wanted {
             None => columns.iter().map(|field| field.name().clone()).collect(),
             Some(names) => names.clone(),
         };
-        let malformed = |problem: String| Error::Malformed { what: "columns", problem };
+        let malformed = |problem: String| Error::Malformed {
+            what: "columns",
+            problem,
+        };
         if names.is_empty() {
             return Err(malformed("the list is empty".to_owned()));
         }
@@ -105,7 +124,9 @@ impl Wanted {
         for (index, name) in names.iter().enumerate() {
             expressions.push(column(columns.find(name, &format!("at /columns/{index}"))?));
             if names[..index].contains(name) {
-                return Err(malformed(format!("at /columns/{index}: column '{name}' is named twice")));
+                return Err(malformed(format!(
+                    "at /columns/{index}: column '{name}' is named twice"
+                )));
             }
         }
         Ok(Self { names, expressions })
@@ -114,7 +135,11 @@ impl Wanted {
     /// The index of a key's column, which is appended when nobody else wants it.
     fn key(&mut self, field: &Field) -> usize {
         let is_plain = !is_float(field.data_type());
-        if let Some(index) = self.names.iter().position(|name| is_plain && name == field.name()) {
+        if let Some(index) = self
+            .names
+            .iter()
+            .position(|name| is_plain && name == field.name())
+        {
             return index;
         }
         // No column can have this name, too, because it differs from all that are here and from the other keys.
@@ -122,7 +147,8 @@ impl Wanted {
         while self.names.contains(&alias) {
             alias.push('\'');
         }
-        self.expressions.push(format!("{} AS \"{alias}\"", key_expression(field)));
+        self.expressions
+            .push(format!("{} AS \"{alias}\"", key_expression(field)));
         self.names.push(alias);
         self.names.len() - 1
     }
@@ -142,7 +168,12 @@ fn is_float(data_type: &DataType) -> bool {
     data_type.is_floating()
 }
 
-fn beginning(keys: &[OrderTerm], columns: &Columns, values: &RecordBatch, bound: &mut Bound) -> Result<String> {
+fn beginning(
+    keys: &[OrderTerm],
+    columns: &Columns,
+    values: &RecordBatch,
+    bound: &mut Bound,
+) -> Result<String> {
     if values.num_columns() != keys.len() || values.num_rows() != 1 {
         return Err(Error::Ticket);
     }
@@ -156,7 +187,11 @@ fn beginning(keys: &[OrderTerm], columns: &Columns, values: &RecordBatch, bound:
             is_null: value.is_null(0),
         });
         expressions.push(key_expression(field));
-        names.push(if value.is_null(0) { "NULL".to_owned() } else { bound.push(value.slice(0, 1))? });
+        names.push(if value.is_null(0) {
+            "NULL".to_owned()
+        } else {
+            bound.push(value.slice(0, 1))?
+        });
     }
     Ok(at_or_after(&parts).sql(&expressions, &names))
 }
@@ -194,7 +229,10 @@ mod tests {
     #[test]
     fn an_empty_ask_is_the_whole_table() {
         let all = written(&Ask::default(), None, None).unwrap();
-        assert_eq!(all.query.sql, "SELECT \"id\", \"name\", \"weight\" FROM \"lake\".\"gold\".\"t\"");
+        assert_eq!(
+            all.query.sql,
+            "SELECT \"id\", \"name\", \"weight\" FROM \"lake\".\"gold\".\"t\""
+        );
         assert_eq!((all.shown, all.query.parameters), (3, None));
     }
 
@@ -222,18 +260,29 @@ mod tests {
             Arc::new(schema),
             vec![Arc::new(names), Arc::new(Int64Array::from(vec![7]))],
         );
-        let position = Position { values: values.unwrap(), ties: 1 };
+        let position = Position {
+            values: values.unwrap(),
+            ties: 1,
+        };
         let page = written(&Ask::default(), Some("name,id"), Some(&position)).unwrap();
-        assert!(page.query.sql.ends_with(
-            "WHERE ((\"name\" IS NULL AND \"id\" > $1) OR (\"name\" IS NULL AND \"id\" = $1)) \
+        assert!(
+            page.query.sql.ends_with(
+                "WHERE ((\"name\" IS NULL AND \"id\" > $1) OR (\"name\" IS NULL AND \"id\" = $1)) \
              ORDER BY \"name\" ASC NULLS LAST, \"id\" ASC NULLS LAST OFFSET 1"
-        ), "{}", page.query.sql);
+            ),
+            "{}",
+            page.query.sql
+        );
         assert_eq!(page.query.parameters.unwrap().num_columns(), 1);
     }
 
     #[test]
     fn columns_are_checked() {
-        for bad in [json!({"columns": []}), json!({"columns": ["id", "id"]}), json!({"columns": ["nam"]})] {
+        for bad in [
+            json!({"columns": []}),
+            json!({"columns": ["id", "id"]}),
+            json!({"columns": ["nam"]}),
+        ] {
             assert!(written(&ask(bad), None, None).is_err());
         }
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array,
-    FixedSizeBinaryArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, PrimitiveArray, StringArray,
-    UInt64Array, new_null_array,
+    FixedSizeBinaryArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, PrimitiveArray,
+    StringArray, UInt64Array, new_null_array,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -39,7 +39,13 @@ pub(super) fn typed(value: &Value, data_type: &DataType) -> Result<ArrayRef, Str
     if value.is_null() {
         return Ok(new_null_array(data_type, 1));
     }
-    let no = || format!("{} is not a value of type {}", shown(value), planner::type_name(data_type));
+    let no = || {
+        format!(
+            "{} is not a value of type {}",
+            shown(value),
+            planner::type_name(data_type)
+        )
+    };
     let made: ArrayRef = match data_type {
         DataType::Boolean => Arc::new(BooleanArray::from(vec![value.as_bool().ok_or_else(no)?])),
         DataType::Int8 => integer::<Int8Type>(value).ok_or_else(no)?,
@@ -73,7 +79,12 @@ pub(super) fn typed(value: &Value, data_type: &DataType) -> Result<ArrayRef, Str
         DataType::Time32(unit) => time::seconds_of_day(value, *unit)?,
         DataType::Time64(unit) => time::nanoseconds_of_day(value, *unit)?,
         DataType::Timestamp(unit, zone) => time::timestamp(value, *unit, zone.as_ref())?,
-        other => return Err(format!("a value of type {} cannot be given here", planner::type_name(other))),
+        other => {
+            return Err(format!(
+                "a value of type {} cannot be given here",
+                planner::type_name(other)
+            ));
+        }
     };
     Ok(made)
 }
@@ -121,7 +132,10 @@ fn whole(value: &Value) -> Option<i128> {
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => Some(number.into()),
             (_, Some(number)) => Some(number.into()),
-            _ => number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < DOUBLE_WHOLE_MAX).map(|n| n as i128),
+            _ => number
+                .as_f64()
+                .filter(|number| number.fract() == 0.0 && number.abs() < DOUBLE_WHOLE_MAX)
+                .map(|n| n as i128),
         },
         _ => None,
     }
@@ -147,8 +161,12 @@ fn single(value: &Value) -> Option<ArrayRef> {
 }
 
 fn bytes(value: &Value) -> Result<Vec<u8>, String> {
-    let text = value.as_str().ok_or_else(|| format!("{} is not a text of base64", shown(value)))?;
-    BASE64.decode(text).map_err(|_| format!("{} is not base64", shown(value)))
+    let text = value
+        .as_str()
+        .ok_or_else(|| format!("{} is not a text of base64", shown(value)))?;
+    BASE64
+        .decode(text)
+        .map_err(|_| format!("{} is not base64", shown(value)))
 }
 
 fn fixed(bytes: &[u8], size: i32) -> Result<ArrayRef, String> {

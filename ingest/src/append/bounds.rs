@@ -43,16 +43,32 @@ fn raw(kind: &PrimitiveType, statistics: &Statistics, max: bool) -> Option<Vec<u
         Statistics::Boolean(found) => vec![u8::from(*if max { found.max_opt() } else { found.min_opt() }?)],
         Statistics::Int32(found) => {
             let value = *if max { found.max_opt() } else { found.min_opt() }?;
-            if decimal { value.to_be_bytes().to_vec() } else { value.to_le_bytes().to_vec() }
+            if decimal {
+                value.to_be_bytes().to_vec()
+            } else {
+                value.to_le_bytes().to_vec()
+            }
         }
         Statistics::Int64(found) => {
             let value = *if max { found.max_opt() } else { found.min_opt() }?;
-            if decimal { value.to_be_bytes().to_vec() } else { value.to_le_bytes().to_vec() }
+            if decimal {
+                value.to_be_bytes().to_vec()
+            } else {
+                value.to_le_bytes().to_vec()
+            }
         }
-        Statistics::Float(found) => (*if max { found.max_opt() } else { found.min_opt() }?).to_le_bytes().to_vec(),
-        Statistics::Double(found) => (*if max { found.max_opt() } else { found.min_opt() }?).to_le_bytes().to_vec(),
-        Statistics::ByteArray(found) => (if max { found.max_opt() } else { found.min_opt() }?).data().to_vec(),
-        Statistics::FixedLenByteArray(found) => (if max { found.max_opt() } else { found.min_opt() }?).data().to_vec(),
+        Statistics::Float(found) => (*if max { found.max_opt() } else { found.min_opt() }?)
+            .to_le_bytes()
+            .to_vec(),
+        Statistics::Double(found) => (*if max { found.max_opt() } else { found.min_opt() }?)
+            .to_le_bytes()
+            .to_vec(),
+        Statistics::ByteArray(found) => (if max { found.max_opt() } else { found.min_opt() }?)
+            .data()
+            .to_vec(),
+        Statistics::FixedLenByteArray(found) => (if max { found.max_opt() } else { found.min_opt() }?)
+            .data()
+            .to_vec(),
         // Never written by us; its order is not the order of its bytes.
         Statistics::Int96(_) => return None,
     };
@@ -60,7 +76,9 @@ fn raw(kind: &PrimitiveType, statistics: &Statistics, max: bool) -> Option<Vec<u
 }
 
 fn prefix(text: &str) -> &str {
-    text.char_indices().nth(LENGTH).map_or(text, |(end, _)| &text[..end])
+    text.char_indices()
+        .nth(LENGTH)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 fn raise_text(text: &str) -> Option<String> {
@@ -114,7 +132,10 @@ mod tests {
         }
         assert_eq!(raise_text(&"\u{10ffff}".repeat(17)), None);
         assert_eq!(raise_bytes(&[0xff; 17]), None);
-        assert_eq!(raise_bytes(&[1; 17]).unwrap(), [[1; 15].as_slice(), &[2]].concat());
+        assert_eq!(
+            raise_bytes(&[1; 17]).unwrap(),
+            [[1; 15].as_slice(), &[2]].concat()
+        );
     }
 
     #[test]

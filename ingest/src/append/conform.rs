@@ -13,7 +13,11 @@ use crate::error::{ColumnProblem, Error, Result};
 
 /// The batch with the columns of `schema`, in its order and types.
 pub(super) fn conform(table: &str, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
-    let wrong = |column: &str, problem| Error::Column { table: table.to_owned(), column: column.to_owned(), problem };
+    let wrong = |column: &str, problem| Error::Column {
+        table: table.to_owned(),
+        column: column.to_owned(),
+        problem,
+    };
     for field in batch.schema_ref().fields() {
         if schema.index_of(field.name()).is_err() {
             return Err(wrong(field.name(), ColumnProblem::Unknown));
@@ -27,12 +31,18 @@ pub(super) fn conform(table: &str, schema: &SchemaRef, batch: &RecordBatch) -> R
             None => return Err(wrong(field.name(), ColumnProblem::Missing)),
         };
         if !field.is_nullable() && column.logical_null_count() > 0 {
-            return Err(wrong(field.name(), ColumnProblem::Null { nulls: column.logical_null_count() }));
+            return Err(wrong(
+                field.name(),
+                ColumnProblem::Null {
+                    nulls: column.logical_null_count(),
+                },
+            ));
         }
         columns.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| Error::arrow(table, error))
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|error| Error::arrow(table, error))
 }
 
 fn fit(table: &str, field: &Field, column: &ArrayRef) -> Result<ArrayRef> {
@@ -41,15 +51,25 @@ fn fit(table: &str, field: &Field, column: &ArrayRef) -> Result<ArrayRef> {
         return Ok(Arc::clone(column));
     }
     if !exact(found, expected) {
-        let problem = ColumnProblem::Type { found: found.clone(), expected: expected.clone() };
-        return Err(Error::Column { table: table.to_owned(), column: field.name().clone(), problem });
+        let problem = ColumnProblem::Type {
+            found: found.clone(),
+            expected: expected.clone(),
+        };
+        return Err(Error::Column {
+            table: table.to_owned(),
+            column: field.name().clone(),
+            problem,
+        });
     }
     cast(column, expected).map_err(|error| Error::arrow(table, error))
 }
 
 /// Whether every value of `from` is a value of `to`.
 fn exact(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Binary, BinaryView, Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeUtf8, UInt8, UInt16, UInt32, Utf8, Utf8View};
+    use DataType::{
+        Binary, BinaryView, Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeUtf8,
+        UInt8, UInt16, UInt32, Utf8, Utf8View,
+    };
     match (from, to) {
         (Dictionary(_, values), _) => values.as_ref() == to || exact(values, to),
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8) => true,
@@ -68,7 +88,10 @@ mod tests {
     use arrow::datatypes::Schema;
 
     fn schema() -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)]))
+        Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("name", DataType::Utf8, true),
+        ]))
     }
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -79,9 +102,20 @@ mod tests {
     fn columns_are_matched_by_name_and_laid_out_anew() {
         let name: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
         let id: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
-        let fitted = conform("t", &schema(), &batch(vec![("name", name), ("id", Arc::clone(&id))])).unwrap();
-        assert_eq!(fitted.column(0).as_ref(), &Int64Array::from(vec![1, 2]) as &dyn Array);
-        assert_eq!(fitted.column(1).as_ref(), &StringArray::from(vec!["a", "b"]) as &dyn Array);
+        let fitted = conform(
+            "t",
+            &schema(),
+            &batch(vec![("name", name), ("id", Arc::clone(&id))]),
+        )
+        .unwrap();
+        assert_eq!(
+            fitted.column(0).as_ref(),
+            &Int64Array::from(vec![1, 2]) as &dyn Array
+        );
+        assert_eq!(
+            fitted.column(1).as_ref(),
+            &StringArray::from(vec!["a", "b"]) as &dyn Array
+        );
         let short = conform("t", &schema(), &batch(vec![("id", id)])).unwrap();
         assert_eq!(short.column(1).null_count(), 2);
     }
@@ -91,10 +125,22 @@ mod tests {
         let id: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
         let text: ArrayRef = Arc::new(StringArray::from(vec!["1", "2"]));
         let cases = [
-            (batch(vec![("id", Arc::clone(&id))]), "column id of t is required and holds 1 nulls"),
-            (batch(vec![("id", Arc::clone(&text))]), "column id of t has the type Utf8, expected Int64"),
-            (batch(vec![("name", Arc::clone(&text))]), "column id of t is missing in the batch"),
-            (batch(vec![("id", id), ("extra", text)]), "column extra of t is not known to the table"),
+            (
+                batch(vec![("id", Arc::clone(&id))]),
+                "column id of t is required and holds 1 nulls",
+            ),
+            (
+                batch(vec![("id", Arc::clone(&text))]),
+                "column id of t has the type Utf8, expected Int64",
+            ),
+            (
+                batch(vec![("name", Arc::clone(&text))]),
+                "column id of t is missing in the batch",
+            ),
+            (
+                batch(vec![("id", id), ("extra", text)]),
+                "column extra of t is not known to the table",
+            ),
         ];
         for (batch, message) in cases {
             assert_eq!(conform("t", &schema(), &batch).unwrap_err().to_string(), message);

@@ -39,8 +39,10 @@ pub(super) fn properties(contract: &Contract, schema: &Schema, config: &Config) 
     let parquet = |error| Error::parquet(&contract.to_string(), error);
     let level = ZstdLevel::try_new(config.zstd_level).map_err(parquet)?;
     // Other engines read the schema with its ids from here, as Iceberg's own writer puts it.
-    let json = serde_json::to_string(schema)
-        .map_err(|error| Error::Encode { table: contract.to_string(), source: Box::new(error) })?;
+    let json = serde_json::to_string(schema).map_err(|error| Error::Encode {
+        table: contract.to_string(),
+        source: Box::new(error),
+    })?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("lakegate ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -71,7 +73,10 @@ pub(super) struct OpenFile<'a> {
 
 impl std::fmt::Debug for OpenFile<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenFile").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("OpenFile")
+            .field("path", &self.path)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,9 +91,13 @@ impl<'a> OpenFile<'a> {
                 format!("{}/{}/{name}", plan.folder, partition.folder)
             }
         });
-        let opened = plan.runtime.block_on(async { plan.io.new_output(&path)?.writer().await });
+        let opened = plan
+            .runtime
+            .block_on(async { plan.io.new_output(&path)?.writer().await });
         let sink = opened.map_err(|error| storage::failed("create", &path, None, error))?;
-        let options = ArrowWriterOptions::new().with_properties(plan.properties.clone()).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(plan.properties.clone())
+            .with_skip_arrow_metadata(true);
         let encoder = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&plan.arrow), options)
             .map_err(|error| Error::parquet(&plan.table, error))?;
         Ok(Self {
@@ -105,13 +114,17 @@ impl<'a> OpenFile<'a> {
     /// Encodes rows; a row group that is full goes to the storage.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.nans.add(batch);
-        self.encoder.write(batch).map_err(|error| Error::parquet(&self.plan.table, error))?;
+        self.encoder
+            .write(batch)
+            .map_err(|error| Error::parquet(&self.plan.table, error))?;
         self.drain()
     }
 
     /// Ends the row group.
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.encoder.flush().map_err(|error| Error::parquet(&self.plan.table, error))?;
+        self.encoder
+            .flush()
+            .map_err(|error| Error::parquet(&self.plan.table, error))?;
         self.drain()
     }
 
@@ -127,7 +140,10 @@ impl<'a> OpenFile<'a> {
 
     /// Writes the footer, closes and syncs the file, and describes it.
     pub(super) fn close(mut self) -> Result<DataFile> {
-        let footer = self.encoder.finish().map_err(|error| Error::parquet(&self.plan.table, error))?;
+        let footer = self
+            .encoder
+            .finish()
+            .map_err(|error| Error::parquet(&self.plan.table, error))?;
         self.drain()?;
         let closed = self.plan.runtime.block_on(self.sink.close());
         closed.map_err(|error| storage::failed("close", &self.path, None, error))?;
@@ -149,7 +165,11 @@ impl<'a> OpenFile<'a> {
 
     fn describe(self, footer: &ParquetMetaData) -> Result<DataFile> {
         let metrics = metrics::collect(&self.plan.schema, footer);
-        let offsets = footer.row_groups().iter().filter_map(|group| group.file_offset()).collect();
+        let offsets = footer
+            .row_groups()
+            .iter()
+            .filter_map(|group| group.file_offset())
+            .collect();
         let mut builder = DataFileBuilder::default();
         builder
             .content(DataContentType::Data)
@@ -171,7 +191,10 @@ impl<'a> OpenFile<'a> {
         if let Some(order) = self.plan.order_id {
             builder.sort_order_id(order);
         }
-        builder.build().map_err(|error| Error::Encode { table: self.plan.table.clone(), source: Box::new(error) })
+        builder.build().map_err(|error| Error::Encode {
+            table: self.plan.table.clone(),
+            source: Box::new(error),
+        })
     }
 }
 

@@ -67,7 +67,10 @@ impl<'a> Lane<'a> {
             self.close_oldest()?;
         }
         let plan = self.plan;
-        let open = self.open.entry(ordinal).or_insert_with(|| Open::new(Arc::clone(&piece.partition)));
+        let open = self
+            .open
+            .entry(ordinal)
+            .or_insert_with(|| Open::new(Arc::clone(&piece.partition)));
         open.touched = self.clock;
         let before = open.held;
         open.write(plan, piece.batch)?;
@@ -93,7 +96,11 @@ impl<'a> Lane<'a> {
     }
 
     fn close_oldest(&mut self) -> Result<()> {
-        let oldest = self.open.iter().min_by_key(|(_, open)| open.touched).map(|(&ordinal, _)| ordinal);
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, open)| open.touched)
+            .map(|(&ordinal, _)| ordinal);
         oldest.map_or(Ok(()), |ordinal| self.close(ordinal))
     }
 
@@ -121,7 +128,9 @@ impl<'a> Lane<'a> {
     }
 
     fn close(&mut self, ordinal: usize) -> Result<()> {
-        let Some(open) = self.open.remove(&ordinal) else { return Ok(()) };
+        let Some(open) = self.open.remove(&ordinal) else {
+            return Ok(());
+        };
         self.held = self.held.saturating_sub(open.held);
         self.done.extend(open.close(self.plan)?);
         Ok(())
@@ -130,7 +139,13 @@ impl<'a> Lane<'a> {
 
 impl<'a> Open<'a> {
     fn new(partition: Arc<Partition>) -> Self {
-        Self { partition, pending: Vec::new(), file: None, held: 0, touched: 0 }
+        Self {
+            partition,
+            pending: Vec::new(),
+            file: None,
+            held: 0,
+            touched: 0,
+        }
     }
 
     fn write(&mut self, plan: &'a Plan, batch: RecordBatch) -> Result<()> {

@@ -62,16 +62,28 @@ pub(super) fn collect(schema: &Schema, footer: &ParquetMetaData) -> Metrics {
     let mut metrics = Metrics::default();
     let columns = footer.file_metadata().schema_descr().num_columns();
     for index in 0..columns {
-        let chunks: Vec<&ColumnChunkMetaData> = footer.row_groups().iter().map(|group| group.column(index)).collect();
+        let chunks: Vec<&ColumnChunkMetaData> = footer
+            .row_groups()
+            .iter()
+            .map(|group| group.column(index))
+            .collect();
         let Some(first) = chunks.first() else { continue };
         let info = first.column_descr().self_type().get_basic_info();
         if !info.has_id() {
             continue;
         }
         let id = info.id();
-        metrics.sizes.insert(id, chunks.iter().map(|chunk| chunk.compressed_size().unsigned_abs()).sum());
+        metrics.sizes.insert(
+            id,
+            chunks
+                .iter()
+                .map(|chunk| chunk.compressed_size().unsigned_abs())
+                .sum(),
+        );
         let flat = first.column_descr().max_rep_level() == 0;
-        let kind = schema.field_by_id(id).and_then(|field| field.field_type.as_primitive_type());
+        let kind = schema
+            .field_by_id(id)
+            .and_then(|field| field.field_type.as_primitive_type());
         if let (true, Some(kind)) = (flat, kind) {
             column(&mut metrics, id, kind, &chunks);
         }
@@ -81,9 +93,17 @@ pub(super) fn collect(schema: &Schema, footer: &ParquetMetaData) -> Metrics {
 
 fn column(metrics: &mut Metrics, id: i32, kind: &PrimitiveType, chunks: &[&ColumnChunkMetaData]) {
     let values = |chunk: &ColumnChunkMetaData| chunk.num_values().unsigned_abs();
-    metrics.values.insert(id, chunks.iter().map(|chunk| values(chunk)).sum());
-    let nulls: Option<Vec<u64>> =
-        chunks.iter().map(|chunk| chunk.statistics().and_then(|statistics| statistics.null_count_opt())).collect();
+    metrics
+        .values
+        .insert(id, chunks.iter().map(|chunk| values(chunk)).sum());
+    let nulls: Option<Vec<u64>> = chunks
+        .iter()
+        .map(|chunk| {
+            chunk
+                .statistics()
+                .and_then(|statistics| statistics.null_count_opt())
+        })
+        .collect();
     let Some(nulls) = nulls else { return };
     metrics.nulls.insert(id, nulls.iter().sum());
     let (mut lower, mut upper) = (Bound::Nothing, Bound::Nothing);
@@ -92,8 +112,14 @@ fn column(metrics: &mut Metrics, id: i32, kind: &PrimitiveType, chunks: &[&Colum
             continue;
         }
         let statistics = chunk.statistics();
-        lower.meet(statistics.and_then(|found| bounds::lower(kind, found)), |new, held| new < held);
-        upper.meet(statistics.and_then(|found| bounds::upper(kind, found)), |new, held| new > held);
+        lower.meet(
+            statistics.and_then(|found| bounds::lower(kind, found)),
+            |new, held| new < held,
+        );
+        upper.meet(
+            statistics.and_then(|found| bounds::upper(kind, found)),
+            |new, held| new > held,
+        );
     }
     metrics.lower.extend(lower.into_datum().map(|datum| (id, datum)));
     metrics.upper.extend(upper.into_datum().map(|datum| (id, datum)));
@@ -113,7 +139,9 @@ impl NanCounts {
         let columns = floats
             .filter(|(_, field)| matches!(field.data_type(), DataType::Float32 | DataType::Float64))
             .filter_map(|(index, field)| schema.field_id_by_name(field.name()).map(|id| (index, id, 0)));
-        Self { columns: columns.collect() }
+        Self {
+            columns: columns.collect(),
+        }
     }
 
     /// Counts the NaN of a batch.
@@ -121,8 +149,18 @@ impl NanCounts {
         for (index, _, count) in &mut self.columns {
             let column = batch.column(*index);
             let found = match column.data_type() {
-                DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().filter(|value| value.is_nan()).count(),
-                _ => column.as_primitive::<Float64Type>().iter().flatten().filter(|value| value.is_nan()).count(),
+                DataType::Float32 => column
+                    .as_primitive::<Float32Type>()
+                    .iter()
+                    .flatten()
+                    .filter(|value| value.is_nan())
+                    .count(),
+                _ => column
+                    .as_primitive::<Float64Type>()
+                    .iter()
+                    .flatten()
+                    .filter(|value| value.is_nan())
+                    .count(),
             };
             *count += found as u64;
         }
@@ -130,6 +168,9 @@ impl NanCounts {
 
     /// The counts by field id.
     pub(super) fn into_counts(self) -> Counts {
-        self.columns.into_iter().map(|(_, id, count)| (id, count)).collect()
+        self.columns
+            .into_iter()
+            .map(|(_, id, count)| (id, count))
+            .collect()
     }
 }

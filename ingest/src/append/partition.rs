@@ -49,7 +49,9 @@ struct By {
 
 impl std::fmt::Debug for By {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("By").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("By")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,29 +59,56 @@ impl<'a> Splitter<'a> {
     /// A splitter for the plan's partitioning.
     pub(super) fn new(plan: &'a Plan) -> Result<Self> {
         if plan.spec.is_unpartitioned() {
-            return Ok(Self { plan, by: None, known: HashMap::new() });
+            return Ok(Self {
+                plan,
+                by: None,
+                known: HashMap::new(),
+            });
         }
         let model = |error| Error::model(&plan.table, error);
         let calculator = PartitionValueCalculator::try_new(&plan.spec, &plan.schema).map_err(model)?;
         let arrow::datatypes::DataType::Struct(fields) = calculator.partition_arrow_type() else {
-            return Err(model(iceberg::Error::new(iceberg::ErrorKind::Unexpected, "partition values are not a struct")));
+            return Err(model(iceberg::Error::new(
+                iceberg::ErrorKind::Unexpected,
+                "partition values are not a struct",
+            )));
         };
-        let kinds = fields.iter().map(|field| SortField::new(field.data_type().clone())).collect();
+        let kinds = fields
+            .iter()
+            .map(|field| SortField::new(field.data_type().clone()))
+            .collect();
         let rows = RowConverter::new(kinds).map_err(|error| Error::arrow(&plan.table, error))?;
-        Ok(Self { plan, by: Some(By { calculator, rows }), known: HashMap::new() })
+        Ok(Self {
+            plan,
+            by: Some(By { calculator, rows }),
+            known: HashMap::new(),
+        })
     }
 
     /// The rows of each partition that the batch has. A batch without rows has none.
     pub(super) fn split(&mut self, batch: &RecordBatch) -> Result<Vec<Piece>> {
         let Some(by) = &self.by else {
             let partition = self.known.entry(Box::default()).or_insert_with(|| {
-                Arc::new(Partition { ordinal: 0, values: Struct::empty(), folder: String::new() })
+                Arc::new(Partition {
+                    ordinal: 0,
+                    values: Struct::empty(),
+                    folder: String::new(),
+                })
             });
-            return Ok(vec![Piece { partition: Arc::clone(partition), batch: batch.clone() }]);
+            return Ok(vec![Piece {
+                partition: Arc::clone(partition),
+                batch: batch.clone(),
+            }]);
         };
         let table = &self.plan.table;
-        let values = by.calculator.calculate(batch).map_err(|error| Error::model(table, error))?;
-        let rows = by.rows.convert_columns(values.as_struct().columns()).map_err(|error| Error::arrow(table, error))?;
+        let values = by
+            .calculator
+            .calculate(batch)
+            .map_err(|error| Error::model(table, error))?;
+        let rows = by
+            .rows
+            .convert_columns(values.as_struct().columns())
+            .map_err(|error| Error::arrow(table, error))?;
         let mut groups: HashMap<&[u8], Vec<u32>> = HashMap::new();
         let mut order: Vec<&[u8]> = Vec::new();
         let encoded: Vec<_> = rows.iter().collect();
@@ -102,8 +131,12 @@ impl<'a> Splitter<'a> {
                     partition
                 }
             };
-            let rows = take_record_batch(batch, &UInt32Array::from(indices)).map_err(|error| Error::arrow(table, error))?;
-            pieces.push(Piece { partition, batch: rows });
+            let rows = take_record_batch(batch, &UInt32Array::from(indices))
+                .map_err(|error| Error::arrow(table, error))?;
+            pieces.push(Piece {
+                partition,
+                batch: rows,
+            });
         }
         Ok(pieces)
     }
@@ -114,8 +147,19 @@ fn describe(plan: &Plan, ordinal: usize, value: &Arc<dyn Array>) -> Result<Parti
     let kind = plan.spec.partition_type(&plan.schema).map_err(model)?;
     let literals = arrow_struct_to_literal(value, &kind).map_err(model)?;
     let Some(Some(Literal::Struct(values))) = literals.into_iter().next() else {
-        return Err(model(iceberg::Error::new(iceberg::ErrorKind::Unexpected, "a partition value is not a struct")));
+        return Err(model(iceberg::Error::new(
+            iceberg::ErrorKind::Unexpected,
+            "a partition value is not a struct",
+        )));
     };
-    let key = PartitionKey::new(plan.spec.as_ref().clone(), Arc::clone(&plan.schema), values.clone());
-    Ok(Partition { ordinal, values, folder: key.to_path() })
+    let key = PartitionKey::new(
+        plan.spec.as_ref().clone(),
+        Arc::clone(&plan.schema),
+        values.clone(),
+    );
+    Ok(Partition {
+        ordinal,
+        values,
+        folder: key.to_path(),
+    })
 }

@@ -16,9 +16,18 @@ pub(super) fn sorted(plan: &Plan, batches: Vec<RecordBatch>) -> Result<Vec<Recor
     let failed = |error| Error::arrow(&plan.table, error);
     let all = concat_batches(&plan.arrow, &batches).map_err(failed)?;
     drop(batches);
-    let options = SortOptions { descending: false, nulls_first: true };
-    let by: Vec<SortColumn> =
-        plan.order.iter().map(|&index| SortColumn { values: Arc::clone(all.column(index)), options: Some(options) }).collect();
+    let options = SortOptions {
+        descending: false,
+        nulls_first: true,
+    };
+    let by: Vec<SortColumn> = plan
+        .order
+        .iter()
+        .map(|&index| SortColumn {
+            values: Arc::clone(all.column(index)),
+            options: Some(options),
+        })
+        .collect();
     let indices = lexsort_to_indices(&by, None).map_err(failed)?;
     let mut parts = Vec::with_capacity(all.num_rows().div_ceil(ROWS));
     let mut start = 0;

@@ -67,16 +67,27 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans an append to `table`. Must be called inside a Tokio runtime.
-    pub(super) fn new(table: &Table, contract: &Contract, config: Config, counted: UnboundedSender<u64>) -> Result<Self> {
+    pub(super) fn new(
+        table: &Table,
+        contract: &Contract,
+        config: Config,
+        counted: UnboundedSender<u64>,
+    ) -> Result<Self> {
         let name = contract.to_string();
         let metadata = table.metadata();
         let schema = Arc::clone(metadata.current_schema());
         let arrow = Arc::new(schema_to_arrow_schema(&schema).map_err(|error| Error::model(&name, error))?);
-        let order = contract.order().iter().filter_map(|column| arrow.index_of(column).ok()).collect();
+        let order = contract
+            .order()
+            .iter()
+            .filter_map(|column| arrow.index_of(column).ok())
+            .collect();
         let folder = metadata.properties().get("write.data.path").cloned();
         Ok(Self {
             spec: Arc::clone(metadata.default_partition_spec()),
-            order_id: (!contract.order().is_empty()).then(|| i32::try_from(metadata.default_sort_order_id()).ok()).flatten(),
+            order_id: (!contract.order().is_empty())
+                .then(|| i32::try_from(metadata.default_sort_order_id()).ok())
+                .flatten(),
             order,
             properties: file::properties(contract, &schema, &config)?,
             folder: folder.unwrap_or_else(|| format!("{}/data", metadata.location())),
@@ -113,7 +124,10 @@ impl Writing {
     pub(super) async fn finished(&mut self) -> Result<Written> {
         match (&mut self.thread).await {
             Ok(written) => written,
-            Err(_) => Err(Error::Crashed { part: "source", table: self.table.clone() }),
+            Err(_) => Err(Error::Crashed {
+                part: "source",
+                table: self.table.clone(),
+            }),
         }
     }
 }
@@ -133,7 +147,9 @@ pub(super) fn start(plan: Plan, batches: Batches) -> Writing {
         let mut sweep = litter::Sweep::new(&plan.litter, &plan.io, &plan.runtime);
         let written = run(&plan, batches, &stopped)?;
         if stopped.load(Ordering::Acquire) {
-            return Err(Error::Cancelled { table: plan.table.clone() });
+            return Err(Error::Cancelled {
+                table: plan.table.clone(),
+            });
         }
         sweep.keep();
         Ok(written)
@@ -166,7 +182,9 @@ fn run(plan: &Plan, batches: Batches, stop: &AtomicBool) -> Result<Written> {
 
 /// Draws, checks and splits batches; gives the number of rows drawn.
 fn route(plan: &Plan, batches: Batches, queues: Vec<SyncSender<Piece>>, stop: &AtomicBool) -> Result<u64> {
-    let cancelled = || Error::Cancelled { table: plan.table.clone() };
+    let cancelled = || Error::Cancelled {
+        table: plan.table.clone(),
+    };
     let mut splitter = Splitter::new(plan)?;
     let mut rows = 0_u64;
     for batch in batches {
@@ -188,7 +206,9 @@ fn encode(plan: &Plan, pieces: &Receiver<Piece>, stop: &AtomicBool) -> Result<Ve
     let mut lane = Lane::new(plan);
     for piece in pieces {
         if stop.load(Ordering::Acquire) {
-            return Err(Error::Cancelled { table: plan.table.clone() });
+            return Err(Error::Cancelled {
+                table: plan.table.clone(),
+            });
         }
         let rows = piece.batch.num_rows() as u64;
         lane.write(piece)?;
@@ -203,10 +223,21 @@ fn join(plan: &Plan, lanes: Vec<ScopedJoinHandle<'_, Result<Vec<DataFile>>>>) ->
     let mut files = Vec::new();
     let mut failure: Option<Error> = None;
     for lane in lanes {
-        let ended = lane.join().unwrap_or_else(|_| Err(Error::Crashed { part: "encoder", table: plan.table.clone() }));
+        let ended = lane.join().unwrap_or_else(|_| {
+            Err(Error::Crashed {
+                part: "encoder",
+                table: plan.table.clone(),
+            })
+        });
         match ended {
             Ok(more) => files.extend(more),
-            Err(error) if failure.as_ref().is_none_or(|first| matches!(first, Error::Cancelled { .. })) => failure = Some(error),
+            Err(error)
+                if failure
+                    .as_ref()
+                    .is_none_or(|first| matches!(first, Error::Cancelled { .. })) =>
+            {
+                failure = Some(error)
+            }
             Err(_) => {}
         }
     }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use iceberg::table::Table;
-use iceberg::{Catalog, Error, ErrorKind, Namespace, NamespaceIdent, Result, TableCommit, TableCreation, TableIdent};
+use iceberg::{
+    Catalog, Error, ErrorKind, Namespace, NamespaceIdent, Result, TableCommit, TableCreation, TableIdent,
+};
 
 /// See the file's head.
 #[derive(Debug)]
@@ -24,7 +26,12 @@ pub(super) struct Fence {
 impl Fence {
     /// A fence around `base`, as loaded from `catalog`.
     pub(super) fn new(catalog: Arc<dyn Catalog>, base: Table) -> Self {
-        Self { catalog, base, asked: AtomicBool::new(false), overtaken: AtomicBool::new(false) }
+        Self {
+            catalog,
+            base,
+            asked: AtomicBool::new(false),
+            overtaken: AtomicBool::new(false),
+        }
     }
 
     /// Whether the real catalog was asked to publish: from then on a failure does not prove that nothing took place.
@@ -39,13 +46,20 @@ impl Fence {
 }
 
 fn outside<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::FeatureUnsupported, "a commit may only load and update its own table"))
+    Err(Error::new(
+        ErrorKind::FeatureUnsupported,
+        "a commit may only load and update its own table",
+    ))
 }
 
 #[async_trait]
 impl Catalog for Fence {
     async fn load_table(&self, table: &TableIdent) -> Result<Table> {
-        if table == self.base.identifier() { Ok(self.base.clone()) } else { outside() }
+        if table == self.base.identifier() {
+            Ok(self.base.clone())
+        } else {
+            outside()
+        }
     }
 
     async fn update_table(&self, commit: TableCommit) -> Result<Table> {
@@ -62,7 +76,11 @@ impl Catalog for Fence {
         outside()
     }
 
-    async fn create_namespace(&self, _namespace: &NamespaceIdent, _properties: HashMap<String, String>) -> Result<Namespace> {
+    async fn create_namespace(
+        &self,
+        _namespace: &NamespaceIdent,
+        _properties: HashMap<String, String>,
+    ) -> Result<Namespace> {
         outside()
     }
 
@@ -74,7 +92,11 @@ impl Catalog for Fence {
         outside()
     }
 
-    async fn update_namespace(&self, _namespace: &NamespaceIdent, _properties: HashMap<String, String>) -> Result<()> {
+    async fn update_namespace(
+        &self,
+        _namespace: &NamespaceIdent,
+        _properties: HashMap<String, String>,
+    ) -> Result<()> {
         outside()
     }
 

@@ -41,7 +41,11 @@ impl Catalog for Faulty {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
             None => self.inner.update_table(commit).await,
-            Some(Fault::Refuse) => Err(iceberg::Error::new(iceberg::ErrorKind::CatalogCommitConflicts, "try again").with_retryable(true)),
+            Some(Fault::Refuse) => Err(iceberg::Error::new(
+                iceberg::ErrorKind::CatalogCommitConflicts,
+                "try again",
+            )
+            .with_retryable(true)),
             Some(Fault::LoseRequest) => lost(),
             Some(Fault::LoseAnswer) => {
                 self.inner.update_table(commit).await?;
@@ -50,7 +54,10 @@ impl Catalog for Faulty {
             Some(Fault::Overtake(token)) => {
                 let rival = CatalogCommitter::new(Arc::clone(&self.inner), 1);
                 let base = self.inner.load_table(commit.identifier()).await?;
-                rival.commit(&intent(&base, token, "rival.parquet")).await.unwrap();
+                rival
+                    .commit(&intent(&base, token, "rival.parquet"))
+                    .await
+                    .unwrap();
                 self.inner.update_table(commit).await
             }
         }
@@ -62,7 +69,11 @@ impl Catalog for Faulty {
     async fn list_namespaces(&self, parent: Option<&NamespaceIdent>) -> Answer<Vec<NamespaceIdent>> {
         self.inner.list_namespaces(parent).await
     }
-    async fn create_namespace(&self, namespace: &NamespaceIdent, properties: HashMap<String, String>) -> Answer<Namespace> {
+    async fn create_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+        properties: HashMap<String, String>,
+    ) -> Answer<Namespace> {
         self.inner.create_namespace(namespace, properties).await
     }
     async fn get_namespace(&self, namespace: &NamespaceIdent) -> Answer<Namespace> {
@@ -71,7 +82,11 @@ impl Catalog for Faulty {
     async fn namespace_exists(&self, namespace: &NamespaceIdent) -> Answer<bool> {
         self.inner.namespace_exists(namespace).await
     }
-    async fn update_namespace(&self, namespace: &NamespaceIdent, properties: HashMap<String, String>) -> Answer<()> {
+    async fn update_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+        properties: HashMap<String, String>,
+    ) -> Answer<()> {
         self.inner.update_namespace(namespace, properties).await
     }
     async fn drop_namespace(&self, namespace: &NamespaceIdent) -> Answer<()> {
@@ -121,17 +136,38 @@ fn intent(table: &Table, token: &str, file: &str) -> Intent {
 }
 
 /// Commits `ours` once under `faults`; gives the outcome and the tokens of the table's history, newest first.
-async fn run(faults: impl IntoIterator<Item = Fault>) -> (Result<Receipt>, Vec<String>, impl AsyncFnOnce() -> Result<Receipt>) {
+async fn run(
+    faults: impl IntoIterator<Item = Fault>,
+) -> (
+    Result<Receipt>,
+    Vec<String>,
+    impl AsyncFnOnce() -> Result<Receipt>,
+) {
     let folder = tempfile::tempdir().unwrap();
     let inner = testing::catalog(folder.path()).await;
-    let contract = Contract::new(Zone::Bronze, "events", "", vec![Column::required("id", PrimitiveType::Long, "")]).unwrap();
-    let table = inner.create_table(&contract.zone().namespace(), contract.creation().unwrap()).await.unwrap();
-    let catalog: Arc<dyn Catalog> = Arc::new(Faulty { inner, faults: Mutex::new(faults.into_iter().collect()) });
+    let contract = Contract::new(
+        Zone::Bronze,
+        "events",
+        "",
+        vec![Column::required("id", PrimitiveType::Long, "")],
+    )
+    .unwrap();
+    let table = inner
+        .create_table(&contract.zone().namespace(), contract.creation().unwrap())
+        .await
+        .unwrap();
+    let catalog: Arc<dyn Catalog> = Arc::new(Faulty {
+        inner,
+        faults: Mutex::new(faults.into_iter().collect()),
+    });
     let committer = CatalogCommitter::new(Arc::clone(&catalog), 3);
     let intent = intent(&table, "ours", "ours.parquet");
     let outcome = committer.commit(&intent).await;
     let now = catalog.load_table(&contract.ident()).await.unwrap();
-    let tokens = history(now.metadata()).filter_map(token_of).map(str::to_owned).collect();
+    let tokens = history(now.metadata())
+        .filter_map(token_of)
+        .map(str::to_owned)
+        .collect();
     let retry = async move || {
         let receipt = committer.commit(&intent).await;
         drop(folder);
@@ -144,9 +180,18 @@ async fn run(faults: impl IntoIterator<Item = Fault>) -> (Result<Receipt>, Vec<S
 async fn no_fault_commits_once() {
     let (outcome, tokens, retry) = run([]).await;
     let receipt = outcome.unwrap();
-    assert_eq!((receipt.rows, receipt.files, receipt.bytes, receipt.fresh), (10, 1, 100, true));
+    assert_eq!(
+        (receipt.rows, receipt.files, receipt.bytes, receipt.fresh),
+        (10, 1, 100, true)
+    );
     assert_eq!(tokens, ["ours"]);
-    assert_eq!(retry().await.unwrap(), Receipt { fresh: false, ..receipt });
+    assert_eq!(
+        retry().await.unwrap(),
+        Receipt {
+            fresh: false,
+            ..receipt
+        }
+    );
 }
 
 #[tokio::test]

@@ -13,31 +13,59 @@ impl Contract {
         let expected = self.schema()?;
         self.same("columns", columns(schema), columns(&expected))?;
         self.same("key", key(schema), key(&expected))?;
-        let spec = self.spec(&expected)?.bind(expected.clone()).map_err(|error| self.unusable(error.to_string()))?;
+        let spec = self
+            .spec(&expected)?
+            .bind(expected.clone())
+            .map_err(|error| self.unusable(error.to_string()))?;
         let found = metadata.default_partition_spec();
-        self.same("partitioning", partitions(found, schema), partitions(&spec, &expected))
+        self.same(
+            "partitioning",
+            partitions(found, schema),
+            partitions(&spec, &expected),
+        )
     }
 
     fn same(&self, aspect: &'static str, found: Vec<String>, expected: Vec<String>) -> Result<()> {
         if found == expected {
             return Ok(());
         }
-        Err(Error::Differs { table: self.to_string(), aspect, found: found.join(", "), expected: expected.join(", ") })
+        Err(Error::Differs {
+            table: self.to_string(),
+            aspect,
+            found: found.join(", "),
+            expected: expected.join(", "),
+        })
     }
 }
 
 fn columns(schema: &Schema) -> Vec<String> {
     let fields = schema.as_struct().fields().iter();
-    fields.map(|field| format!("{} {}{}", field.name, field.field_type, if field.required { " not null" } else { "" })).collect()
+    fields
+        .map(|field| {
+            format!(
+                "{} {}{}",
+                field.name,
+                field.field_type,
+                if field.required { " not null" } else { "" }
+            )
+        })
+        .collect()
 }
 
 fn key(schema: &Schema) -> Vec<String> {
-    let mut names: Vec<String> = schema.identifier_field_ids().filter_map(|id| schema.name_by_field_id(id)).map(str::to_owned).collect();
+    let mut names: Vec<String> = schema
+        .identifier_field_ids()
+        .filter_map(|id| schema.name_by_field_id(id))
+        .map(str::to_owned)
+        .collect();
     names.sort_unstable();
     names
 }
 
 fn partitions(spec: &PartitionSpec, schema: &Schema) -> Vec<String> {
     let source = |id: i32| schema.name_by_field_id(id).unwrap_or("?").to_owned();
-    spec.fields().iter().map(|field| format!("{}({})", field.transform, source(field.source_id))).collect()
+    spec.fields()
+        .iter()
+        .map(|field| format!("{}({})", field.transform, source(field.source_id)))
+        .collect()
 }

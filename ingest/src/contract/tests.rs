@@ -25,9 +25,18 @@ fn a_contract_becomes_a_table() {
         .unwrap();
     let creation = contract.creation().unwrap();
     assert_eq!(creation.schema.identifier_field_ids().collect::<Vec<_>>(), [1]);
-    assert_eq!(creation.schema.field_by_id(2).unwrap().doc.as_deref(), Some("The day"));
+    assert_eq!(
+        creation.schema.field_by_id(2).unwrap().doc.as_deref(),
+        Some("The day")
+    );
     assert_eq!(creation.properties["comment"], "What was sent");
-    let names: Vec<_> = creation.partition_spec.unwrap().fields().iter().map(|field| field.name.clone()).collect();
+    let names: Vec<_> = creation
+        .partition_spec
+        .unwrap()
+        .fields()
+        .iter()
+        .map(|field| field.name.clone())
+        .collect();
     assert_eq!(names, ["at_month", "id_bucket"]);
     assert_eq!(creation.sort_order.unwrap().fields.len(), 2);
     assert_eq!(contract.ident().to_string(), "silver.parcels");
@@ -50,5 +59,10 @@ fn contradictions_are_refused_by_name() {
     }
     let mut twice = columns();
     twice.push(Column::optional("ID", PrimitiveType::Int, ""));
-    assert!(Contract::new(Zone::Gold, "t", "", twice).unwrap_err().to_string().contains("ID"));
+    assert!(
+        Contract::new(Zone::Gold, "t", "", twice)
+            .unwrap_err()
+            .to_string()
+            .contains("ID")
+    );
 }

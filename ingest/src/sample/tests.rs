@@ -1,12 +1,12 @@
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use futures::FutureExt;
+use tokio::runtime::Runtime;
 use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator, RegionGenerator,
-    SupplierGenerator,
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
+    RegionGenerator, SupplierGenerator,
 };
 
 use super::*;
@@ -37,8 +37,21 @@ async fn check_counts(catalog: &dyn Catalog) {
     for (dataset, expected) in Dataset::ALL.into_iter().zip(expected) {
         let ident = dataset.contract().unwrap().ident();
         assert_eq!(dataset.rows(SCALE), expected, "{dataset:?}");
-        assert_eq!(count(&testing::rows(catalog, &ident).await), expected, "{dataset:?}");
-        assert_eq!(catalog.load_table(&ident).await.unwrap().metadata().snapshots().len(), 1);
+        assert_eq!(
+            count(&testing::rows(catalog, &ident).await),
+            expected,
+            "{dataset:?}"
+        );
+        assert_eq!(
+            catalog
+                .load_table(&ident)
+                .await
+                .unwrap()
+                .metadata()
+                .snapshots()
+                .len(),
+            1
+        );
     }
 }
 
@@ -57,24 +70,32 @@ async fn a_lake_is_made_once() {
     check_counts(catalog.as_ref()).await;
 
     let other = load(catalog, 0.02, &Silent).await.unwrap_err();
-    assert!(matches!(&other, Error::Occupied { found, .. } if found.contains("scale=0.01")), "{other:?}");
+    assert!(
+        matches!(&other, Error::Occupied { found, .. } if found.contains("scale=0.01")),
+        "{other:?}"
+    );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_load_is_finished_and_never_doubled() {
+#[test]
+fn a_killed_load_is_finished_and_never_doubled() {
     let folder = tempfile::tempdir().unwrap();
-    let catalog = testing::catalog(folder.path()).await;
+    let keeper = Runtime::new().unwrap();
+    let catalog = keeper.block_on(testing::catalog(folder.path()));
     for fuse in [10, 40, 3000, 20_000, 60_000] {
         let fuse = Fuse(AtomicU64::new(fuse));
-        let ended = AssertUnwindSafe(load(Arc::clone(&catalog), SCALE, &fuse)).catch_unwind().await;
-        assert!(ended.is_err(), "the load outlived its listener");
+        // A runtime for each run: its end waits for the run's threads, as the end of a process does.
+        let run = Runtime::new().unwrap();
+        let load = AssertUnwindSafe(|| run.block_on(load(Arc::clone(&catalog), SCALE, &fuse)));
+        assert!(catch_unwind(load).is_err(), "the load outlived its listener");
     }
     // What a kill between the write and the commit leaves behind.
     let stray = folder.path().join("gold/lineitem/data/l_shipdate_month=1990-01");
     std::fs::create_dir_all(&stray).unwrap();
     std::fs::write(stray.join("stray.parquet"), b"half").unwrap();
-    load(Arc::clone(&catalog), SCALE, &Silent).await.unwrap();
-    check_counts(catalog.as_ref()).await;
+    keeper.block_on(async {
+        load(Arc::clone(&catalog), SCALE, &Silent).await.unwrap();
+        check_counts(catalog.as_ref()).await;
+    });
     assert!(!stray.exists());
 }
 
@@ -84,10 +105,24 @@ async fn tables_of_others_are_refused() {
     let catalog = testing::catalog(folder.path()).await;
     let contract = Dataset::Region.contract().unwrap();
     let appender = Appender::new(Arc::clone(&catalog), Config::default()).unwrap();
-    appender.append(&contract, &Token::new("mine").unwrap(), Dataset::Region.batches(SCALE), &Silent).await.unwrap();
+    appender
+        .append(
+            &contract,
+            &Token::new("mine").unwrap(),
+            Dataset::Region.batches(SCALE),
+            &Silent,
+        )
+        .await
+        .unwrap();
     let error = load(Arc::clone(&catalog), SCALE, &Silent).await.unwrap_err();
-    assert_eq!(error.to_string(), "the table gold.region already holds other data: mine");
-    assert_eq!(count(&testing::rows(catalog.as_ref(), &contract.ident()).await), 5);
+    assert_eq!(
+        error.to_string(),
+        "the table gold.region already holds other data: mine"
+    );
+    assert_eq!(
+        count(&testing::rows(catalog.as_ref(), &contract.ident()).await),
+        5
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,14 +132,26 @@ async fn lineitem_and_orders_have_one_file_a_month() {
     load(Arc::clone(&catalog), SCALE, &Silent).await.unwrap();
     for (dataset, months) in [(Dataset::LineItem, 84), (Dataset::Orders, 80)] {
         let files = testing::files(catalog.as_ref(), &dataset.contract().unwrap().ident()).await;
-        let partitions: std::collections::HashSet<_> = files.iter().map(|file| file.partition().clone()).collect();
+        let partitions: std::collections::HashSet<_> =
+            files.iter().map(|file| file.partition().clone()).collect();
         assert_eq!((files.len(), partitions.len()), (months, months));
     }
     for dataset in Dataset::ALL {
-        let table = catalog.load_table(&dataset.contract().unwrap().ident()).await.unwrap();
+        let table = catalog
+            .load_table(&dataset.contract().unwrap().ident())
+            .await
+            .unwrap();
         let schema = table.metadata().current_schema();
-        assert!(schema.identifier_field_ids().len() > 0 && table.metadata().properties().contains_key("comment"));
-        assert!(schema.as_struct().fields().iter().all(|field| field.required && field.doc.is_some()));
+        assert!(
+            schema.identifier_field_ids().len() > 0 && table.metadata().properties().contains_key("comment")
+        );
+        assert!(
+            schema
+                .as_struct()
+                .fields()
+                .iter()
+                .all(|field| field.required && field.doc.is_some())
+        );
     }
 }
 
@@ -113,9 +160,16 @@ fn lines(batches: &[RecordBatch], key: usize) -> HashMap<String, String> {
     let mut lines = HashMap::new();
     for batch in batches {
         let options = FormatOptions::default();
-        let columns: Vec<_> = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
+            .collect();
         for row in 0..batch.num_rows() {
-            let values: Vec<String> = columns.iter().map(|column| column.value(row).to_string()).collect();
+            let values: Vec<String> = columns
+                .iter()
+                .map(|column| column.value(row).to_string())
+                .collect();
             lines.insert(values[..key].join("|"), values.join("|") + "|");
         }
     }
@@ -130,14 +184,38 @@ async fn every_row_equals_the_text_of_the_generator() {
     for dataset in Dataset::ALL {
         let batches = testing::rows(catalog.as_ref(), &dataset.contract().unwrap().ident()).await;
         let texts: Vec<String> = match dataset {
-            Dataset::Region => RegionGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::Nation => NationGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::Supplier => SupplierGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::Customer => CustomerGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::Part => PartGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::PartSupp => PartSuppGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::Orders => OrderGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
-            Dataset::LineItem => LineItemGenerator::new(SCALE, 1, 1).iter().map(|row| row.to_string()).collect(),
+            Dataset::Region => RegionGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::Nation => NationGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::Supplier => SupplierGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::Customer => CustomerGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::Part => PartGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::PartSupp => PartSuppGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::Orders => OrderGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
+            Dataset::LineItem => LineItemGenerator::new(SCALE, 1, 1)
+                .iter()
+                .map(|row| row.to_string())
+                .collect(),
         };
         let (key, quantity) = match dataset {
             Dataset::LineItem => (4, true),
@@ -153,7 +231,11 @@ async fn every_row_equals_the_text_of_the_generator() {
                 values[4] += ".00";
             }
             let expected = values.join("|");
-            assert_eq!(lines.get(&values[..key].join("|")), Some(&expected), "{dataset:?}");
+            assert_eq!(
+                lines.get(&values[..key].join("|")),
+                Some(&expected),
+                "{dataset:?}"
+            );
         }
     }
 }
@@ -163,7 +245,10 @@ fn a_wrong_number_of_rows_is_an_error_at_the_end() {
     let rows = || Dataset::Nation.batches(SCALE);
     assert!(counted(rows(), "gold.nation".to_owned(), 25).all(|batch| batch.is_ok()));
     let last = counted(rows(), "gold.nation".to_owned(), 26).last().unwrap();
-    assert_eq!(last.unwrap_err().to_string(), "gold.nation has 25 rows generated, expected 26");
+    assert_eq!(
+        last.unwrap_err().to_string(),
+        "gold.nation has 25 rows generated, expected 26"
+    );
 }
 
 #[test]
@@ -172,7 +257,13 @@ fn scales_have_bounds() {
         assert!(matches!(check_scale(scale), Err(Error::Scale { .. })));
     }
     check_scale(0.1).unwrap();
-    assert!(matches!(check_space(std::path::Path::new("/"), 1e9), Err(Error::DiskFull { .. })));
-    assert_eq!(tpch::scale_of_token(Dataset::Orders.token(0.25).unwrap().as_str()), Some(0.25));
+    assert!(matches!(
+        check_space(std::path::Path::new("/"), 1e9),
+        Err(Error::DiskFull { .. })
+    ));
+    assert_eq!(
+        tpch::scale_of_token(Dataset::Orders.token(0.25).unwrap().as_str()),
+        Some(0.25)
+    );
     assert_eq!(tpch::scale_of_token("mine"), None);
 }

@@ -118,7 +118,11 @@ impl Dataset {
     /// The token of this table's append at `scale`.
     pub fn token(self, scale: f64) -> Result<Token> {
         let text = format!("sample/{EDITION}/scale={scale}/{}", self.name());
-        Token::new(text).ok_or(Error::Scale { scale, min: super::SCALE_BOUNDS.0, max: super::SCALE_BOUNDS.1 })
+        Token::new(text).ok_or(Error::Scale {
+            scale,
+            min: super::SCALE_BOUNDS.0,
+            max: super::SCALE_BOUNDS.1,
+        })
     }
 }
 

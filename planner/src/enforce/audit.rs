@@ -22,7 +22,10 @@ pub(crate) fn audit(optimized: &LogicalPlan, guard: &GuardedPlan) -> Result<()> 
                 Scanned::Unknown => false,
             };
             if !stands {
-                let message = format!("a scan of '{}' stands in the plan without a decision", scan.table_name);
+                let message = format!(
+                    "a scan of '{}' stands in the plan without a decision",
+                    scan.table_name
+                );
                 return Err(DataFusionError::External(Box::new(Error::Internal { message })));
             }
         }

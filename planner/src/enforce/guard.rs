@@ -43,13 +43,17 @@ impl GuardedPlan {
             .clone()
             .replace_params_with_values(&ParamValues::from(values))
             .map_err(|error| match Error::from(error) {
-                Error::Invalid { message, .. } if message.contains("laceholder") => {
-                    Error::Parameter { position: given + 1, problem: "has no value".to_owned() }
-                }
+                Error::Invalid { message, .. } if message.contains("laceholder") => Error::Parameter {
+                    position: given + 1,
+                    problem: "has no value".to_owned(),
+                },
                 other => other,
             })?
             .recompute_schema()?;
-        Ok(Self { plan, tables: self.tables.clone() })
+        Ok(Self {
+            plan,
+            tables: self.tables.clone(),
+        })
     }
 
     /// The same plan with at most `rows` rows.
@@ -58,7 +62,12 @@ impl GuardedPlan {
     /// `Internal` when the engine cannot add a limit.
     pub fn limited(&self, rows: u64) -> Result<Self> {
         let fetch = usize::try_from(rows).unwrap_or(usize::MAX);
-        let plan = LogicalPlanBuilder::from(self.plan.clone()).limit(0, Some(fetch))?.build()?;
-        Ok(Self { plan, tables: self.tables.clone() })
+        let plan = LogicalPlanBuilder::from(self.plan.clone())
+            .limit(0, Some(fetch))?
+            .build()?;
+        Ok(Self {
+            plan,
+            tables: self.tables.clone(),
+        })
     }
 }

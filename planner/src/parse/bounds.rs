@@ -11,7 +11,10 @@ use crate::error::{Error, Result};
 /// Refuses a text longer than `statement_bytes_max`.
 pub(super) fn check_length(sql: &str, config: &Config) -> Result<()> {
     if sql.len() as u64 > config.statement_bytes_max.as_u64() {
-        return Err(Error::TooMuch { what: "length of the statement", limit: config.statement_bytes_max.to_string() });
+        return Err(Error::TooMuch {
+            what: "length of the statement",
+            limit: config.statement_bytes_max.to_string(),
+        });
     }
     Ok(())
 }
@@ -19,7 +22,10 @@ pub(super) fn check_length(sql: &str, config: &Config) -> Result<()> {
 /// Refuses too many tokens, parentheses nested too deeply, and operator chains too long.
 pub(super) fn check_tokens(tokens: &[TokenWithSpan], config: &Config) -> Result<()> {
     if tokens.len() > config.tokens_max {
-        return Err(Error::TooMuch { what: "number of tokens in the statement", limit: config.tokens_max.to_string() });
+        return Err(Error::TooMuch {
+            what: "number of tokens in the statement",
+            limit: config.tokens_max.to_string(),
+        });
     }
     let mut chains: Vec<usize> = vec![0];
     for token in tokens {
@@ -33,7 +39,10 @@ pub(super) fn check_tokens(tokens: &[TokenWithSpan], config: &Config) -> Result<
             _ => {}
         }
         if chains.len() > config.depth_max {
-            return Err(Error::TooMuch { what: "nesting of the statement", limit: config.depth_max.to_string() });
+            return Err(Error::TooMuch {
+                what: "nesting of the statement",
+                limit: config.depth_max.to_string(),
+            });
         }
     }
     Ok(())
@@ -49,7 +58,10 @@ fn count(chains: &mut [usize], config: &Config) -> Result<()> {
     if let Some(chain) = chains.last_mut() {
         *chain += 1;
         if *chain > config.chain_max {
-            return Err(Error::TooMuch { what: "number of operators in a row", limit: config.chain_max.to_string() });
+            return Err(Error::TooMuch {
+                what: "number of operators in a row",
+                limit: config.chain_max.to_string(),
+            });
         }
     }
     Ok(())
@@ -95,18 +107,28 @@ pub(super) fn number_parameters(tokens: &mut [TokenWithSpan]) -> Result<()> {
     let mut marks = 0_usize;
     let mut numbered = false;
     for token in tokens {
-        let Token::Placeholder(name) = &mut token.token else { continue };
+        let Token::Placeholder(name) = &mut token.token else {
+            continue;
+        };
         if name == "?" {
             marks += 1;
             *name = format!("${marks}");
-        } else if name.strip_prefix('$').and_then(|digits| digits.parse::<u16>().ok()).is_some_and(|number| number > 0) {
+        } else if name
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse::<u16>().ok())
+            .is_some_and(|number| number > 0)
+        {
             numbered = true;
         } else {
-            return Err(Error::invalid(format!("parameter '{name}' is not of the form ? or $1")));
+            return Err(Error::invalid(format!(
+                "parameter '{name}' is not of the form ? or $1"
+            )));
         }
     }
     if marks > 0 && numbered {
-        return Err(Error::invalid("a statement takes either ? or $1 parameters, not both"));
+        return Err(Error::invalid(
+            "a statement takes either ? or $1 parameters, not both",
+        ));
     }
     Ok(())
 }

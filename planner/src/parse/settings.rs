@@ -14,14 +14,19 @@ pub(super) fn assignments(set: Set) -> Result<Vec<(String, String)>> {
     match set {
         Set::SingleAssignment { variable, values, .. } => {
             let [value] = values.as_slice() else {
-                return Err(Error::Setting { key: variable.to_string(), problem: "takes one value".to_owned() });
+                return Err(Error::Setting {
+                    key: variable.to_string(),
+                    problem: "takes one value".to_owned(),
+                });
             };
             let key = known(&variable.to_string())?;
             let value = text(&key, value)?;
             Ok(vec![(key, value)])
         }
         Set::SetTimeZone { value, .. } => Ok(vec![("timezone".to_owned(), text("timezone", &value)?)]),
-        other => Err(Error::Unsupported { what: format!("'{}'", shortened(&other.to_string())) }),
+        other => Err(Error::Unsupported {
+            what: format!("'{}'", shortened(&other.to_string())),
+        }),
     }
 }
 
@@ -34,13 +39,16 @@ pub(super) fn used(target: Use) -> Result<Vec<(String, String)>> {
             let parts: Vec<String> = name.0.iter().map(|part| unquoted(&part.to_string())).collect();
             match parts.as_slice() {
                 [schema] => Ok(pairs("schema", schema.clone())),
-                [catalog, schema] => {
-                    Ok(vec![("catalog".to_owned(), catalog.clone()), ("schema".to_owned(), schema.clone())])
-                }
+                [catalog, schema] => Ok(vec![
+                    ("catalog".to_owned(), catalog.clone()),
+                    ("schema".to_owned(), schema.clone()),
+                ]),
                 _ => Err(Error::invalid("USE takes a schema or catalog.schema")),
             }
         }
-        other => Err(Error::Unsupported { what: format!("'{}'", shortened(&other.to_string())) }),
+        other => Err(Error::Unsupported {
+            what: format!("'{}'", shortened(&other.to_string())),
+        }),
     }
 }
 
@@ -62,7 +70,10 @@ pub(crate) fn known(key: &str) -> Result<String> {
         Some(name) => format!("is unknown, did you mean '{name}'?"),
         None => format!("is unknown; there are {}", KEYS.join(", ")),
     };
-    Err(Error::Setting { key: shortened(key), problem })
+    Err(Error::Setting {
+        key: shortened(key),
+        problem,
+    })
 }
 
 fn text(key: &str, value: &Expr) -> Result<String> {
@@ -70,10 +81,16 @@ fn text(key: &str, value: &Expr) -> Result<String> {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => Ok(text.clone()),
             Value::Number(number, _) => Ok(number.clone()),
-            _ => Err(Error::Setting { key: key.to_owned(), problem: "takes a text".to_owned() }),
+            _ => Err(Error::Setting {
+                key: key.to_owned(),
+                problem: "takes a text".to_owned(),
+            }),
         },
         Expr::Identifier(name) => Ok(name.value.clone()),
-        _ => Err(Error::Setting { key: key.to_owned(), problem: "takes a text".to_owned() }),
+        _ => Err(Error::Setting {
+            key: key.to_owned(),
+            problem: "takes a text".to_owned(),
+        }),
     }
 }
 

@@ -22,12 +22,14 @@ pub(super) fn rewrite(statement: &Statement) -> Result<Option<Body>> {
             ("table_schema", "table_name"),
             show_options,
         ),
-        Statement::ShowSchemas { show_options, .. } | Statement::ShowDatabases { show_options, .. } => listing(
-            "SELECT catalog_name, schema_name FROM information_schema.schemata",
-            "true",
-            ("catalog_name", "schema_name"),
-            show_options,
-        ),
+        Statement::ShowSchemas { show_options, .. } | Statement::ShowDatabases { show_options, .. } => {
+            listing(
+                "SELECT catalog_name, schema_name FROM information_schema.schemata",
+                "true",
+                ("catalog_name", "schema_name"),
+                show_options,
+            )
+        }
         Statement::ShowCatalogs { show_options, .. } => listing(
             "SELECT catalog_name FROM information_schema.catalogs",
             "true",
@@ -47,7 +49,11 @@ pub(super) fn rewrite(statement: &Statement) -> Result<Option<Body>> {
 
 /// `SHOW name`, `SHOW ALL`.
 pub(super) fn variable(words: &[Ident]) -> Result<Body> {
-    let name = words.iter().map(|word| word.value.to_lowercase()).collect::<Vec<_>>().join(" ");
+    let name = words
+        .iter()
+        .map(|word| word.value.to_lowercase())
+        .collect::<Vec<_>>()
+        .join(" ");
     if name == "all" || name.is_empty() {
         return Ok(Body::ShowSetting(None));
     }
@@ -61,18 +67,41 @@ fn listing(
     options: &ShowStatementOptions,
 ) -> Result<Option<Body>> {
     let mut sql = format!("{select} WHERE {condition}");
-    if let Some(parent) = options.show_in.as_ref().and_then(|place| place.parent_name.as_ref()) {
-        let last = parent.0.last().map(|part| part.to_string().replace('"', "")).unwrap_or_default();
+    if let Some(parent) = options
+        .show_in
+        .as_ref()
+        .and_then(|place| place.parent_name.as_ref())
+    {
+        let last = parent
+            .0
+            .last()
+            .map(|part| part.to_string().replace('"', ""))
+            .unwrap_or_default();
         sql.push_str(&format!(" AND {place} = {}", literal(&last)));
     }
     match &options.filter_position {
-        Some(ShowStatementFilterPosition::Infix(filter) | ShowStatementFilterPosition::Suffix(filter)) => match filter {
-            ShowStatementFilter::Like(pattern) => sql.push_str(&format!(" AND {name} LIKE {}", literal(pattern))),
-            ShowStatementFilter::ILike(pattern) => sql.push_str(&format!(" AND {name} ILIKE {}", literal(pattern))),
-            _ => return Err(Error::Unsupported { what: "SHOW with a filter other than LIKE".to_owned() }),
-        },
+        Some(ShowStatementFilterPosition::Infix(filter) | ShowStatementFilterPosition::Suffix(filter)) => {
+            match filter {
+                ShowStatementFilter::Like(pattern) => {
+                    sql.push_str(&format!(" AND {name} LIKE {}", literal(pattern)))
+                }
+                ShowStatementFilter::ILike(pattern) => {
+                    sql.push_str(&format!(" AND {name} ILIKE {}", literal(pattern)))
+                }
+                _ => {
+                    return Err(Error::Unsupported {
+                        what: "SHOW with a filter other than LIKE".to_owned(),
+                    });
+                }
+            }
+        }
         None => {}
     }
-    sql.push_str(" ORDER BY ALL");
+    let columns = select
+        .split(" FROM ")
+        .next()
+        .map_or(1, |columns| columns.split(',').count());
+    let positions: Vec<String> = (1..=columns).map(|position| position.to_string()).collect();
+    sql.push_str(&format!(" ORDER BY {}", positions.join(", ")));
     trusted(&sql).map(Some)
 }

@@ -9,12 +9,19 @@ fn one_query_passes_and_none_or_two_do_not() {
     assert_eq!(kind("SELECT 1;").unwrap(), StatementKind::Query);
     assert!(matches!(kind(""), Err(Error::Statements { found: 0 })));
     assert!(matches!(kind(" ; ; "), Err(Error::Statements { found: 0 })));
-    assert!(matches!(kind("SELECT 1; SELECT 2"), Err(Error::Statements { found: 2 })));
+    assert!(matches!(
+        kind("SELECT 1; SELECT 2"),
+        Err(Error::Statements { found: 2 })
+    ));
 }
 
 #[test]
 fn a_syntax_error_says_where() {
     match kind("SELECT 1\nFRM t") {
+        Err(Error::Syntax { line, column, .. }) => assert_eq!((line, column), (2, 5)),
+        other => panic!("{other:?}"),
+    }
+    match kind("SELECT 1,\n 2 +") {
         Err(Error::Syntax { line, column, .. }) => assert_eq!((line, column), (2, 5)),
         other => panic!("{other:?}"),
     }
@@ -42,11 +49,20 @@ fn statements_that_write_or_reach_files_are_refused_by_name() {
 
 #[test]
 fn settings_are_an_allow_list() {
-    assert_eq!(kind("SET catalog = lake").unwrap(), StatementKind::Set(vec![("catalog".into(), "lake".into())]));
-    assert_eq!(kind("SET TIME ZONE 'UTC'").unwrap(), StatementKind::Set(vec![("timezone".into(), "UTC".into())]));
+    assert_eq!(
+        kind("SET catalog = lake").unwrap(),
+        StatementKind::Set(vec![("catalog".into(), "lake".into())])
+    );
+    assert_eq!(
+        kind("SET TIME ZONE 'UTC'").unwrap(),
+        StatementKind::Set(vec![("timezone".into(), "UTC".into())])
+    );
     assert_eq!(
         kind("USE lake.gold").unwrap(),
-        StatementKind::Set(vec![("catalog".into(), "lake".into()), ("schema".into(), "gold".into())])
+        StatementKind::Set(vec![
+            ("catalog".into(), "lake".into()),
+            ("schema".into(), "gold".into())
+        ])
     );
     match kind("SET datafusion.runtime.memory_limit = '100G'") {
         Err(Error::Setting { key, .. }) => assert_eq!(key, "datafusion.runtime.memory_limit"),
@@ -61,8 +77,13 @@ fn settings_are_an_allow_list() {
 #[test]
 fn question_marks_are_numbered_and_styles_do_not_mix() {
     let parsed = parse("SELECT ? + ?, '?'", &Config::default()).unwrap();
-    let Body::Plan(statement) = parsed.body else { panic!() };
-    assert_eq!(statement.to_string(), "SELECT $1 + $2, '?'");
+    let Body::Plan(statement) = parsed.body else {
+        panic!()
+    };
+    assert_eq!(
+        statement.to_string(),
+        "SELECT $1 + $2 AS \"$1 + $2\", '?' AS \"'?'\""
+    );
     assert!(kind("SELECT ? + $1").is_err());
     assert!(kind("SELECT $name").is_err());
 }
@@ -77,17 +98,40 @@ fn bounds_hold_before_the_parser_recurses() {
     assert!(matches!(kind(&long), Err(Error::TooMuch { .. })));
     let not = format!("SELECT {} true", "NOT ".repeat(5_000));
     assert!(matches!(kind(&not), Err(Error::TooMuch { .. })));
-    let case = format!("SELECT {} 1 {}", "CASE WHEN true THEN ".repeat(1_000), "END ".repeat(1_000));
+    let case = format!(
+        "SELECT {} 1 {}",
+        "CASE WHEN true THEN ".repeat(1_000),
+        "END ".repeat(1_000)
+    );
     assert!(matches!(kind(&case), Err(Error::TooMuch { .. })));
 }
 
 #[test]
 fn show_becomes_a_query_of_the_information_schema() {
-    for sql in ["SHOW TABLES", "SHOW TABLES IN gold LIKE 'l%'", "SHOW SCHEMAS", "SHOW CATALOGS", "SHOW VIEWS"] {
+    for sql in [
+        "SHOW TABLES",
+        "SHOW TABLES IN gold LIKE 'l%'",
+        "SHOW SCHEMAS",
+        "SHOW CATALOGS",
+        "SHOW VIEWS",
+    ] {
         let parsed = parse(sql, &Config::default()).unwrap();
         assert!(matches!(parsed.body, Body::Plan(_)), "{sql}");
     }
-    assert!(matches!(parse("SHOW timezone", &Config::default()).unwrap().body, Body::ShowSetting(Some(_))));
-    assert!(matches!(parse("DESCRIBE lake.gold.lineitem", &Config::default()).unwrap().body, Body::Describe(_)));
-    assert!(matches!(parse("SHOW COLUMNS FROM lineitem", &Config::default()).unwrap().body, Body::Describe(_)));
+    assert!(matches!(
+        parse("SHOW timezone", &Config::default()).unwrap().body,
+        Body::ShowSetting(Some(_))
+    ));
+    assert!(matches!(
+        parse("DESCRIBE lake.gold.lineitem", &Config::default())
+            .unwrap()
+            .body,
+        Body::Describe(_)
+    ));
+    assert!(matches!(
+        parse("SHOW COLUMNS FROM lineitem", &Config::default())
+            .unwrap()
+            .body,
+        Body::Describe(_)
+    ));
 }

@@ -90,7 +90,7 @@ class RestDoor:
         return self.post("/v1/sql", {"sql": sql} | fields, accept)
 
     def table(self, sql: str, **fields) -> pa.Table:
-        """The answer as Arrow."""
+        """The answer as Arrow, whole."""
         response = self.sql(sql, ARROW, **fields)
         assert response.status_code == 200, response.text
         return arrow_table(response)

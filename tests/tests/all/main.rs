@@ -6,3 +6,4 @@ mod fleet;
 mod layering;
 mod sql;
 mod tidy;
+mod values;

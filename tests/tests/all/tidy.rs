@@ -108,10 +108,13 @@ fn no_type_has_an_empty_name() {
 
 #[test]
 fn every_source_says_first_why_it_exists() {
+    // A `tests.rs` exists for the module beside it, which says why that one exists.
+    let is_spoken_for = |path: &Path| path.file_name() == Some(OsStr::new("tests.rs"));
+    let is_silent = |path: &PathBuf| !is_spoken_for(path) && !read(path).starts_with("//! ");
     let wrong = sources()
-        .iter()
-        .filter(|path| !read(path).starts_with("//! "))
-        .map(|path| shown(path))
+        .into_iter()
+        .filter(is_silent)
+        .map(|path| shown(&path))
         .collect();
     none(wrong, "a source does not start with `//!`");
 }

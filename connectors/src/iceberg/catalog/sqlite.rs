@@ -72,11 +72,15 @@ impl Pool {
         let file = self.file.clone();
         let busy = self.busy_timeout;
         let made = self.io.spawn_blocking(move || {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&file, flags, busy)?;
             connection.execute_batch(CREATE)
         });
-        made.await.map_err(|e| internal(e.into()))?.map_err(|e| self.unavailable(e))
+        made.await
+            .map_err(|e| internal(e.into()))?
+            .map_err(|e| self.unavailable(e))
     }
 
     /// Runs `work` on a connection, after waiting for a free one.
@@ -84,7 +88,10 @@ impl Pool {
         &self,
         work: impl FnOnce(&mut Session) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|e| internal(e.into()))?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|e| internal(e.into()))?;
         let (file, busy, idle) = (self.file.clone(), self.busy_timeout, Arc::clone(&self.idle));
         let done = self.io.spawn_blocking(move || {
             // The place lives as long as the statement, also when nobody waits for the answer any more.
@@ -106,7 +113,10 @@ impl Pool {
             if self.file.exists() {
                 self.unavailable(e)
             } else {
-                Error::NotFound { what: "catalog file", name: self.file.display().to_string() }
+                Error::NotFound {
+                    what: "catalog file",
+                    name: self.file.display().to_string(),
+                }
             }
         })
     }
@@ -121,18 +131,32 @@ impl Pool {
 }
 
 fn internal(cause: crate::error::Cause) -> Error {
-    Error::Internal { doing: "asking the catalog file", cause }
+    Error::Internal {
+        doing: "asking the catalog file",
+        cause,
+    }
 }
 
 fn open(file: &Path, busy: Duration) -> rusqlite::Result<Session> {
-    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX, busy)?;
+    let connection = connect(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        busy,
+    )?;
     let typed: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM pragma_table_info('iceberg_tables') WHERE name = 'iceberg_type')",
         [],
         |row| row.get(0),
     )?;
-    let tables_only = if typed { "(iceberg_type = 'TABLE' OR iceberg_type IS NULL)" } else { "1 = 1" };
-    Ok(Session { connection, tables_only })
+    let tables_only = if typed {
+        "(iceberg_type = 'TABLE' OR iceberg_type IS NULL)"
+    } else {
+        "1 = 1"
+    };
+    Ok(Session {
+        connection,
+        tables_only,
+    })
 }
 
 fn connect(file: &Path, flags: OpenFlags, busy: Duration) -> rusqlite::Result<Connection> {
@@ -150,18 +174,30 @@ fn connect(file: &Path, flags: OpenFlags, busy: Duration) -> rusqlite::Result<Co
 
 impl Session {
     /// Where the table's metadata lies; `None` when there is no such table.
-    pub(super) fn location(&self, catalog: &str, namespace: &str, table: &str) -> rusqlite::Result<Option<String>> {
+    pub(super) fn location(
+        &self,
+        catalog: &str,
+        namespace: &str,
+        table: &str,
+    ) -> rusqlite::Result<Option<String>> {
         let sql = format!(
             "SELECT metadata_location FROM iceberg_tables \
              WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND {}",
             self.tables_only
         );
-        let found = self.connection.prepare_cached(&sql)?.query_row((catalog, namespace, table), |row| row.get(0));
+        let found = self
+            .connection
+            .prepare_cached(&sql)?
+            .query_row((catalog, namespace, table), |row| row.get(0));
         Ok(found.optional()?.flatten())
     }
 
     /// All tables as (namespace, name), sorted; of one namespace where it is given.
-    pub(super) fn tables(&self, catalog: &str, namespace: Option<&str>) -> rusqlite::Result<Vec<(String, String)>> {
+    pub(super) fn tables(
+        &self,
+        catalog: &str,
+        namespace: Option<&str>,
+    ) -> rusqlite::Result<Vec<(String, String)>> {
         let sql = format!(
             "SELECT table_namespace, table_name FROM iceberg_tables \
              WHERE catalog_name = ?1 AND (?2 IS NULL OR table_namespace = ?2) AND {} ORDER BY 1, 2",
@@ -183,7 +219,11 @@ impl Session {
     }
 
     /// The properties of a namespace, the marker `exists` among them.
-    pub(super) fn properties(&self, catalog: &str, namespace: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    pub(super) fn properties(
+        &self,
+        catalog: &str,
+        namespace: &str,
+    ) -> rusqlite::Result<Vec<(String, String)>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT property_key, coalesce(property_value, '') FROM iceberg_namespace_properties \
              WHERE catalog_name = ?1 AND namespace = ?2 AND property_key IS NOT NULL",
@@ -230,7 +270,10 @@ impl Session {
             "INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, \
              previous_metadata_location) VALUES (?1, ?2, ?3, ?4, NULL)"
         };
-        Ok(self.connection.execute(sql, (catalog, namespace, table, location))? == 1)
+        Ok(self
+            .connection
+            .execute(sql, (catalog, namespace, table, location))?
+            == 1)
     }
 
     /// Points a table from `old` to `new`; false when it no longer points to `old`. This is the commit.
@@ -246,7 +289,10 @@ impl Session {
              WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND metadata_location = ?4 AND {}",
             self.tables_only
         );
-        Ok(self.connection.execute(&sql, (catalog, namespace, table, old, new))? == 1)
+        Ok(self
+            .connection
+            .execute(&sql, (catalog, namespace, table, old, new))?
+            == 1)
     }
 
     /// Takes a table out of the catalog; false when it is not there.
@@ -259,12 +305,20 @@ impl Session {
     }
 
     /// Gives a table another name; false when it is not there. Fails when the new name is taken.
-    pub(super) fn rename(&self, catalog: &str, from: (&str, &str), to: (&str, &str)) -> rusqlite::Result<bool> {
+    pub(super) fn rename(
+        &self,
+        catalog: &str,
+        from: (&str, &str),
+        to: (&str, &str),
+    ) -> rusqlite::Result<bool> {
         let sql = format!(
             "UPDATE iceberg_tables SET table_namespace = ?4, table_name = ?5 \
              WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND {}",
             self.tables_only
         );
-        Ok(self.connection.execute(&sql, (catalog, from.0, from.1, to.0, to.1))? == 1)
+        Ok(self
+            .connection
+            .execute(&sql, (catalog, from.0, from.1, to.0, to.1))?
+            == 1)
     }
 }

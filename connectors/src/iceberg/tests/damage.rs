@@ -6,8 +6,10 @@ use ::iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat
 
 async fn lake() -> Lake {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Long)])).await;
-    lake.append("t", "SELECT value FROM generate_series(1, 1000)").await;
+    lake.create("t", schema([column(1, "a", PrimitiveType::Long)]))
+        .await;
+    lake.append("t", "SELECT value FROM generate_series(1, 1000)")
+        .await;
     lake
 }
 
@@ -28,33 +30,59 @@ async fn row_level_deletes_are_refused_at_the_snapshot_that_has_them() {
     let lake = lake().await;
     let before = lake.table("t", None).await;
     let deletes = file(&lake, DataFileFormat::Parquet, DataContentType::PositionDeletes);
-    lake.replace_snapshot("t", true, |writer| writer.add_file(deletes, -1).unwrap()).await;
+    lake.replace_snapshot("t", true, |writer| writer.add_file(deletes, -1).unwrap())
+        .await;
     let error = lake.refusal("t", "SELECT * FROM t").await;
     let found = Error::find(&error).unwrap();
-    assert!(matches!(found, Error::Unsupported { feature, .. } if feature == "row-level deletes"), "{found}");
-    assert_eq!(found.to_string(), "table gold.t uses row-level deletes, which is not supported");
+    assert!(
+        matches!(found, Error::Unsupported { feature, .. } if feature == "row-level deletes"),
+        "{found}"
+    );
+    assert_eq!(
+        found.to_string(),
+        "table gold.t uses row-level deletes, which is not supported"
+    );
     // The snapshot before them is still readable.
     let context = datafusion::prelude::SessionContext::new();
     crate::iceberg::fixture::register(&context, "t", &lake.table("t", Some(&before.version)).await);
-    assert_eq!(context.sql("SELECT a FROM t").await.unwrap().count().await.unwrap(), 1000);
+    assert_eq!(
+        context
+            .sql("SELECT a FROM t")
+            .await
+            .unwrap()
+            .count()
+            .await
+            .unwrap(),
+        1000
+    );
 }
 
 #[tokio::test]
 async fn a_delete_manifest_without_live_entries_does_no_harm() {
     let lake = lake().await;
     let deletes = file(&lake, DataFileFormat::Parquet, DataContentType::PositionDeletes);
-    lake.replace_snapshot("t", true, |writer| writer.add_delete_file(deletes, 1, Some(1)).unwrap()).await;
+    lake.replace_snapshot("t", true, |writer| {
+        writer.add_delete_file(deletes, 1, Some(1)).unwrap()
+    })
+    .await;
     assert_eq!(lake.ask("t", "SELECT count(*) FROM t").await, "0");
 }
 
 #[tokio::test]
 async fn other_formats_are_refused() {
-    for (format, name) in [(DataFileFormat::Orc, "ORC data files"), (DataFileFormat::Avro, "Avro data files")] {
+    for (format, name) in [
+        (DataFileFormat::Orc, "ORC data files"),
+        (DataFileFormat::Avro, "Avro data files"),
+    ] {
         let lake = lake().await;
         let data = file(&lake, format, DataContentType::Data);
-        lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap()).await;
+        lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap())
+            .await;
         let error = lake.refusal("t", "SELECT * FROM t").await;
-        assert!(matches!(Error::find(&error), Some(Error::Unsupported { feature, .. }) if feature == name), "{error}");
+        assert!(
+            matches!(Error::find(&error), Some(Error::Unsupported { feature, .. }) if feature == name),
+            "{error}"
+        );
     }
 }
 
@@ -70,22 +98,34 @@ async fn a_data_file_outside_of_the_warehouse_is_refused() {
             .file_size_in_bytes(10)
             .build()
             .unwrap();
-        lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap()).await;
+        lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap())
+            .await;
         let error = lake.refusal("t", "SELECT * FROM t").await;
-        assert!(matches!(Error::find(&error), Some(Error::Outside { path: told, .. }) if told == path), "{error}");
+        assert!(
+            matches!(Error::find(&error), Some(Error::Outside { path: told, .. }) if told == path),
+            "{error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn metadata_outside_of_the_warehouse_is_refused() {
     let lake = lake().await;
-    let old = crate::Connector::table(&lake.source, SCHEMA, "t", None).await.unwrap().unwrap();
+    let old = crate::Connector::table(&lake.source, SCHEMA, "t", None)
+        .await
+        .unwrap()
+        .unwrap();
     drop(old);
     let location = lake.catalog.location(SCHEMA, "t").await.unwrap().unwrap();
     let outside = lake.dir.path().join("00009-x.metadata.json");
     std::fs::copy(&location, &outside).unwrap();
     let ident = crate::iceberg::fixture::ident("t");
-    assert!(lake.catalog.point(&ident, &location, outside.to_str().unwrap()).await.unwrap());
+    assert!(
+        lake.catalog
+            .point(&ident, &location, outside.to_str().unwrap())
+            .await
+            .unwrap()
+    );
     let error = lake.source.table(SCHEMA, "t", None).await.unwrap_err();
     assert!(matches!(error, Error::Outside { .. }), "{error}");
 }
@@ -99,12 +139,17 @@ async fn damaged_metadata_is_named() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("metadata.json"), "{error}");
     std::fs::remove_file(&location).unwrap();
-    assert_eq!(lake.source.table(SCHEMA, "t", None).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        lake.source.table(SCHEMA, "t", None).await.unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
 }
 
 fn metadata_files(lake: &Lake, starts: impl Fn(&str) -> bool) -> Vec<std::path::PathBuf> {
     let all = std::fs::read_dir(lake.dir.path().join("warehouse/gold/t/metadata")).unwrap();
-    all.map(|entry| entry.unwrap().path()).filter(|path| starts(path.file_name().unwrap().to_str().unwrap())).collect()
+    all.map(|entry| entry.unwrap().path())
+        .filter(|path| starts(path.file_name().unwrap().to_str().unwrap()))
+        .collect()
 }
 
 #[tokio::test]
@@ -113,10 +158,17 @@ async fn a_missing_or_damaged_manifest_is_named() {
         let lake = lake().await;
         let manifests = metadata_files(&lake, |name| name.ends_with("avro") && !name.starts_with("snap"));
         assert_eq!(manifests.len(), 1);
-        if damage { std::fs::write(&manifests[0], "junk").unwrap() } else { std::fs::remove_file(&manifests[0]).unwrap() }
+        if damage {
+            std::fs::write(&manifests[0], "junk").unwrap()
+        } else {
+            std::fs::remove_file(&manifests[0]).unwrap()
+        }
         let error = lake.refusal("t", "SELECT a FROM t").await;
         let found = Error::find(&error).unwrap();
-        assert!(matches!(found, Error::Corrupt { path, .. } if path.contains(manifests[0].to_str().unwrap())), "{found}");
+        assert!(
+            matches!(found, Error::Corrupt { path, .. } if path.contains(manifests[0].to_str().unwrap())),
+            "{found}"
+        );
     }
 }
 
@@ -126,7 +178,10 @@ async fn a_missing_manifest_list_is_named() {
     let lists = metadata_files(&lake, |name| name.starts_with("snap"));
     std::fs::remove_file(&lists[0]).unwrap();
     let error = lake.refusal("t", "SELECT a FROM t").await;
-    assert!(matches!(Error::find(&error), Some(Error::Corrupt { path, .. }) if path.contains("snap")), "{error}");
+    assert!(
+        matches!(Error::find(&error), Some(Error::Corrupt { path, .. }) if path.contains("snap")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -147,7 +202,10 @@ async fn a_missing_cut_or_changed_data_file_is_named() {
         let error = lake.refusal("t", "SELECT a FROM t").await;
         let name = path.file_name().unwrap().to_str().unwrap();
         let found = Error::find(&error).unwrap_or_else(|| panic!("{error}"));
-        assert!(matches!(found, Error::Corrupt { path, .. } if path.contains(name)), "{found:?}");
+        assert!(
+            matches!(found, Error::Corrupt { path, .. } if path.contains(name)),
+            "{found:?}"
+        );
     }
 }
 
@@ -174,9 +232,13 @@ async fn a_file_with_other_rows_than_promised_is_refused() {
         .file_size_in_bytes(size)
         .build()
         .unwrap();
-    lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap()).await;
+    lake.replace_snapshot("t", false, |writer| writer.add_file(data, -1).unwrap())
+        .await;
     let error = lake.refusal("t", "SELECT a FROM t").await;
-    assert!(matches!(Error::find(&error), Some(Error::Corrupt { .. })), "{error}");
+    assert!(
+        matches!(Error::find(&error), Some(Error::Corrupt { .. })),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -184,6 +246,11 @@ async fn a_metadata_file_above_the_bound_is_refused() {
     let lake = lake().await;
     let mut config = lake.config.clone();
     config.metadata_file_bytes_max = 10;
-    let small = crate::iceberg::Iceberg::open("lake", &config, tokio::runtime::Handle::current()).await.unwrap();
-    assert_eq!(small.table(SCHEMA, "t", None).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let small = crate::iceberg::Iceberg::open("lake", &config, tokio::runtime::Handle::current())
+        .await
+        .unwrap();
+    assert_eq!(
+        small.table(SCHEMA, "t", None).await.unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
 }

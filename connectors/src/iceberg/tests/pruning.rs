@@ -1,8 +1,8 @@
 //! Pruning reads less and never answers less.
 
+use crate::Connector;
 use crate::iceberg::fixture::{Lake, SCHEMA, column, schema};
 use crate::iceberg::table::IcebergTable;
-use crate::Connector;
 use ::iceberg::spec::{PrimitiveType, Transform};
 use datafusion::common::DFSchema;
 use datafusion::prelude::SessionContext;
@@ -41,19 +41,27 @@ async fn scanned(lake: &Lake, predicate: &str) -> (usize, usize, usize) {
 }
 
 fn unqualified(filter: datafusion::logical_expr::Expr) -> datafusion::logical_expr::Expr {
-    datafusion::logical_expr::utils::conjunction(datafusion::logical_expr::utils::split_conjunction_owned(filter))
-        .map(|expr| datafusion::logical_expr::expr_rewriter::unnormalize_col(expr))
-        .unwrap()
+    datafusion::logical_expr::utils::conjunction(datafusion::logical_expr::utils::split_conjunction_owned(
+        filter,
+    ))
+    .map(|expr| datafusion::logical_expr::expr_rewriter::unnormalize_col(expr))
+    .unwrap()
 }
 
 async fn by_month() -> Lake {
     let lake = Lake::new().await;
-    let fields = [column(1, "day", PrimitiveType::Date), column(2, "v", PrimitiveType::Long)];
-    lake.create_partitioned("t", schema(fields), &[(1, Transform::Month)]).await;
+    let fields = [
+        column(1, "day", PrimitiveType::Date),
+        column(2, "v", PrimitiveType::Long),
+    ];
+    lake.create_partitioned("t", schema(fields), &[(1, Transform::Month)])
+        .await;
     for year in [1994, 1995] {
         lake.append(
             "t",
-            &format!("SELECT DATE '{year}-01-01' + (value * INTERVAL '1 day'), value FROM generate_series(0, 364)"),
+            &format!(
+                "SELECT DATE '{year}-01-01' + (value * INTERVAL '1 day'), value FROM generate_series(0, 364)"
+            ),
         )
         .await;
     }
@@ -65,11 +73,15 @@ async fn a_month_is_read_from_its_own_file_only() {
     let lake = by_month().await;
     assert_eq!(scanned(&lake, "true").await, (24, 0, 0));
     // The other year's manifest is not even read.
-    assert_eq!(scanned(&lake, "day >= DATE '1995-03-01' AND day < DATE '1995-04-01'").await, (1, 11, 1));
+    assert_eq!(
+        scanned(&lake, "day >= DATE '1995-03-01' AND day < DATE '1995-04-01'").await,
+        (1, 11, 1)
+    );
     assert_eq!(scanned(&lake, "day = DATE '1994-12-31'").await, (1, 11, 1));
     assert_eq!(scanned(&lake, "day > DATE '1996-01-01'").await, (0, 0, 2));
     assert_eq!(scanned(&lake, "day IS NULL").await, (0, 0, 2));
-    let sql = "SELECT count(*), min(v), max(v) FROM t WHERE day >= DATE '1995-03-01' AND day < DATE '1995-04-01'";
+    let sql =
+        "SELECT count(*), min(v), max(v) FROM t WHERE day >= DATE '1995-03-01' AND day < DATE '1995-04-01'";
     assert_eq!(lake.ask("t", sql).await, "31,59,89");
 }
 
@@ -79,42 +91,72 @@ async fn other_columns_prune_files_by_their_metrics() {
     assert_eq!(scanned(&lake, "v = 0").await, (2, 22, 0));
     assert_eq!(scanned(&lake, "v < 0").await, (0, 24, 0));
     assert_eq!(scanned(&lake, "v IN (1, 364)").await, (4, 20, 0));
-    assert_eq!(scanned(&lake, "v + 1 = 1").await.0, 24, "an expression over a column is not used");
+    assert_eq!(
+        scanned(&lake, "v + 1 = 1").await.0,
+        24,
+        "an expression over a column is not used"
+    );
 }
 
 #[tokio::test]
 async fn row_groups_and_pages_are_pruned_inside_files() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "old", PrimitiveType::Long)])).await;
-    lake.append("t", "SELECT value FROM generate_series(0, 4999)").await;
-    lake.evolve("t", [column(1, "renamed", PrimitiveType::Long)]).await;
-    let plan = lake.ask("t", "EXPLAIN ANALYZE SELECT renamed FROM t WHERE renamed = 4321").await;
+    lake.create("t", schema([column(1, "old", PrimitiveType::Long)]))
+        .await;
+    lake.append("t", "SELECT value FROM generate_series(0, 4999)")
+        .await;
+    lake.evolve("t", [column(1, "renamed", PrimitiveType::Long)])
+        .await;
+    let plan = lake
+        .ask("t", "EXPLAIN ANALYZE SELECT renamed FROM t WHERE renamed = 4321")
+        .await;
     let metric = |name: &str| {
-        let start = plan.find(&format!("{name}=")).unwrap_or_else(|| panic!("{name} in {plan}"));
-        plan[start + name.len() + 1..].split(", ").next().unwrap().to_owned()
+        let start = plan
+            .find(&format!("{name}="))
+            .unwrap_or_else(|| panic!("{name} in {plan}"));
+        plan[start + name.len() + 1..]
+            .split(", ")
+            .next()
+            .unwrap()
+            .to_owned()
     };
-    assert!(metric("row_groups_pruned_statistics").starts_with("10 total → 1 matched"), "{plan}");
+    assert!(
+        metric("row_groups_pruned_statistics").starts_with("10 total → 1 matched"),
+        "{plan}"
+    );
     assert!(metric("page_index_rows_pruned").contains("100 matched"), "{plan}");
 }
 
 #[tokio::test]
 async fn nan_rows_are_never_pruned_away() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "x", PrimitiveType::Double)])).await;
+    lake.create("t", schema([column(1, "x", PrimitiveType::Double)]))
+        .await;
     lake.append("t", "VALUES (1.0), ('NaN'::double), (-2.0)").await;
     // DataFusion orders NaN above every number.
-    for (predicate, rows) in [("x > 5", 1), ("x >= 1", 2), ("x = 'NaN'::double", 1), ("x < 5", 2), ("x != 1", 2), ("NOT (x < 0)", 2)] {
+    for (predicate, rows) in [
+        ("x > 5", 1),
+        ("x >= 1", 2),
+        ("x = 'NaN'::double", 1),
+        ("x < 5", 2),
+        ("x != 1", 2),
+        ("NOT (x < 0)", 2),
+    ] {
         let sql = format!("SELECT count(*) FROM t WHERE {predicate}");
         assert_eq!(lake.ask("t", &sql).await, rows.to_string(), "{predicate}");
     }
     lake.append("t", "VALUES (100.0)").await;
-    assert_eq!(lake.ask("t", "SELECT x FROM t ORDER BY x DESC LIMIT 2").await, "NaN\n100.0");
+    assert_eq!(
+        lake.ask("t", "SELECT x FROM t ORDER BY x DESC LIMIT 2").await,
+        "NaN\n100.0"
+    );
 }
 
 #[tokio::test]
 async fn floats_without_nan_prune() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "x", PrimitiveType::Double)])).await;
+    lake.create("t", schema([column(1, "x", PrimitiveType::Double)]))
+        .await;
     lake.append("t", "VALUES (1.0), (2.0)").await;
     lake.append("t", "VALUES (10.0), (0.0)").await;
     assert_eq!(scanned(&lake, "x > 5").await, (1, 1, 0));
@@ -124,9 +166,11 @@ async fn floats_without_nan_prune() {
 #[tokio::test]
 async fn cut_string_bounds_still_hold_their_strings() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "s", PrimitiveType::String)])).await;
+    lake.create("t", schema([column(1, "s", PrimitiveType::String)]))
+        .await;
     let long = "m".repeat(300);
-    lake.append("t", &format!("VALUES ('{long}b'), ('{long}a')")).await;
+    lake.append("t", &format!("VALUES ('{long}b'), ('{long}a')"))
+        .await;
     let max = format!("'{}\u{10ffff}'", "\u{10ffff}".repeat(100));
     lake.append("t", &format!("VALUES ({max})")).await;
     for (predicate, rows) in [
@@ -136,7 +180,11 @@ async fn cut_string_bounds_still_hold_their_strings() {
         (format!("s < '{long}b'"), 1),
         (format!("s = {max}"), 1),
     ] {
-        assert_eq!(lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}")).await, rows.to_string());
+        assert_eq!(
+            lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}"))
+                .await,
+            rows.to_string()
+        );
     }
     assert_eq!(scanned(&lake, "s < 'a'").await.0, 0);
 }
@@ -144,7 +192,14 @@ async fn cut_string_bounds_still_hold_their_strings() {
 #[tokio::test]
 async fn nulls_prune_both_ways() {
     let lake = Lake::new().await;
-    lake.create("t", schema([column(1, "a", PrimitiveType::Int), column(2, "b", PrimitiveType::Int)])).await;
+    lake.create(
+        "t",
+        schema([
+            column(1, "a", PrimitiveType::Int),
+            column(2, "b", PrimitiveType::Int),
+        ]),
+    )
+    .await;
     lake.append("t", "VALUES (1, NULL::int), (2, NULL)").await;
     lake.append("t", "VALUES (3, 3), (4, 4)").await;
     assert_eq!(scanned(&lake, "b IS NULL").await.0, 1);
@@ -162,7 +217,14 @@ async fn random_lake(transforms: &[(i32, Transform)], rows: &[Row]) -> Lake {
         column(3, "ts", PrimitiveType::Timestamp),
         column(4, "s", PrimitiveType::String),
         column(5, "x", PrimitiveType::Double),
-        column(6, "n", PrimitiveType::Decimal { precision: 9, scale: 2 }),
+        column(
+            6,
+            "n",
+            PrimitiveType::Decimal {
+                precision: 9,
+                scale: 2,
+            },
+        ),
     ];
     lake.create_partitioned("t", schema(fields), transforms).await;
     for chunk in rows.chunks(7) {
@@ -194,7 +256,10 @@ impl Row {
             "({}, {}, {}, {}, {}, {})",
             or_null(self.i.map(|v| v.to_string())),
             or_null(self.day.map(|v| format!("arrow_cast({v}, 'Date32')"))),
-            or_null(self.seconds.map(|v| format!("arrow_cast({}, 'Timestamp(Microsecond, None)')", v * 1_000_000 + 1))),
+            or_null(self.seconds.map(|v| format!(
+                "arrow_cast({}, 'Timestamp(Microsecond, None)')",
+                v * 1_000_000 + 1
+            ))),
             or_null(self.s.as_ref().map(|v| format!("'{v}'"))),
             or_null(self.x.map(|v| format!("'{v}'::double"))),
             or_null(self.n.map(|v| format!("{}.{:02}", v / 100, v % 100))),
@@ -212,7 +277,14 @@ fn row() -> impl Strategy<Value = Row> {
         prop::option::weighted(0.9, double),
         prop::option::weighted(0.9, 0..500_i32),
     )
-        .prop_map(|(i, day, seconds, s, x, n)| Row { i, day, seconds, s, x, n })
+        .prop_map(|(i, day, seconds, s, x, n)| Row {
+            i,
+            day,
+            seconds,
+            s,
+            x,
+            n,
+        })
 }
 
 fn transforms() -> impl Strategy<Value = Vec<(i32, Transform)>> {
@@ -236,20 +308,36 @@ fn transforms() -> impl Strategy<Value = Vec<(i32, Transform)>> {
 
 fn predicate() -> impl Strategy<Value = String> {
     let op = || prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">="]);
-    let double = prop::sample::select(vec!["'NaN'::double", "0.0", "-0.0::double", "1.5", "-7.25", "'inf'::double"]);
+    let double = prop::sample::select(vec![
+        "'NaN'::double",
+        "0.0",
+        "-0.0::double",
+        "1.5",
+        "-7.25",
+        "'inf'::double",
+    ]);
     let simple = prop_oneof![
         (op(), -32..32_i32).prop_map(|(op, v)| format!("i {op} {v}")),
         (-32..32_i32, 0..9_i32).prop_map(|(v, w)| format!("i BETWEEN {v} AND {}", v + w)),
         (-32..32_i32, -32..32_i32).prop_map(|(v, w)| format!("i IN ({v}, {w})")),
         (op(), -810..810_i32).prop_map(|(op, v)| format!("d {op} arrow_cast({v}, 'Date32')")),
-        (op(), -410_000..410_000_i64)
-            .prop_map(|(op, v)| format!("ts {op} arrow_cast({}, 'Timestamp(Microsecond, None)')", v * 1_000_000 + 1)),
+        (op(), -410_000..410_000_i64).prop_map(|(op, v)| format!(
+            "ts {op} arrow_cast({}, 'Timestamp(Microsecond, None)')",
+            v * 1_000_000 + 1
+        )),
         (op(), "[a-cé]{0,3}").prop_map(|(op, v)| format!("s {op} '{v}'")),
         "[a-cé]{1,2}".prop_map(|v| format!("s LIKE '{v}%'")),
         (op(), double).prop_map(|(op, v)| format!("x {op} {v}")),
         (op(), 0..520_i32).prop_map(|(op, v)| format!("n {op} {}.{:02}", v / 100, v % 100)),
-        prop::sample::select(vec!["i IS NULL", "d IS NOT NULL", "ts IS NULL", "s IS NULL", "x IS NOT NULL", "n IS NULL"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "i IS NULL",
+            "d IS NOT NULL",
+            "ts IS NULL",
+            "s IS NULL",
+            "x IS NOT NULL",
+            "n IS NULL"
+        ])
+        .prop_map(str::to_owned),
     ];
     let simple = simple.boxed();
     prop_oneof![

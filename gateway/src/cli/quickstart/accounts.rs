@@ -24,7 +24,10 @@ pub(super) struct Account {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("user", &self.user).field("roles", &self.roles).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("user", &self.user)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
     }
 }
 
@@ -34,7 +37,11 @@ pub(super) const CREDENTIALS: &str = "credentials.json";
 /// User, role, and the schemas that the role may read.
 const ROLES: [(&str, &str, &[&str]); 4] = [
     ("admin", "admin", &["*.*.*"]),
-    ("engineer", "data_engineer", &["lake.bronze.*", "lake.silver.*", "lake.gold.*"]),
+    (
+        "engineer",
+        "data_engineer",
+        &["lake.bronze.*", "lake.silver.*", "lake.gold.*"],
+    ),
     ("scientist", "data_scientist", &["lake.silver.*", "lake.gold.*"]),
     ("viewer", "data_viewer", &["lake.gold.*"]),
 ];
@@ -51,8 +58,14 @@ const LENGTH: usize = 24;
 pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
     let found = folder.read(CREDENTIALS)?;
     let accounts = match &found {
-        Some(text) => serde_json::from_str(text).map_err(|error| Error::Credentials { path: folder.path(CREDENTIALS), line: error.line() })?,
-        None => ROLES.iter().map(|(user, role, _)| account(user, role)).collect::<Result<Vec<_>>>()?,
+        Some(text) => serde_json::from_str(text).map_err(|error| Error::Credentials {
+            path: folder.path(CREDENTIALS),
+            line: error.line(),
+        })?,
+        None => ROLES
+            .iter()
+            .map(|(user, role, _)| account(user, role))
+            .collect::<Result<Vec<_>>>()?,
     };
     if found.is_none() {
         folder.write(CREDENTIALS, &format!("{:#}\n", serde_json::json!(accounts)))?;
@@ -60,7 +73,9 @@ pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
     if found.is_none() || folder.read("users.toml")?.is_none() {
         let hashed = accounts.clone();
         let users = tokio::task::spawn_blocking(move || users(&hashed)).await;
-        let users = users.map_err(|_| Error::Crashed { doing: "hashing passwords" })??;
+        let users = users.map_err(|_| Error::Crashed {
+            doing: "hashing passwords",
+        })??;
         folder.write("users.toml", &users)?;
     }
     if folder.read("policies.toml")?.is_none() {
@@ -70,7 +85,11 @@ pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
 }
 
 fn account(user: &str, role: &str) -> Result<Account> {
-    Ok(Account { user: user.to_owned(), password: password()?, roles: vec![role.to_owned()] })
+    Ok(Account {
+        user: user.to_owned(),
+        password: password()?,
+        roles: vec![role.to_owned()],
+    })
 }
 
 /// A password of random characters, each equally likely.
@@ -92,18 +111,31 @@ fn users(accounts: &[Account]) -> Result<String> {
     let mut text = String::from("# Users of the quickstart. The passwords are in credentials.json.\n");
     for account in accounts {
         let hash = policies::hash_password(&Secret::new(account.password.clone())).map_err(Error::Users)?;
-        let roles: Vec<toml::Value> = account.roles.iter().map(|role| toml::Value::from(role.as_str())).collect();
-        let (name, hash, roles) = (toml::Value::from(account.user.as_str()), toml::Value::from(hash), toml::Value::from(roles));
+        let roles: Vec<toml::Value> = account
+            .roles
+            .iter()
+            .map(|role| toml::Value::from(role.as_str()))
+            .collect();
+        let (name, hash, roles) = (
+            toml::Value::from(account.user.as_str()),
+            toml::Value::from(hash),
+            toml::Value::from(roles),
+        );
         text += &format!("\n[[user]]\nname = {name}\npassword_hash = {hash}\nroles = {roles}\n");
     }
     Ok(text)
 }
 
 fn policies() -> String {
-    let mut text = String::from("# Who may read what. What no rule allows is denied. Names are catalog.schema.table; `*` is any one name.\n");
+    let mut text = String::from(
+        "# Who may read what. What no rule allows is denied. Names are catalog.schema.table; `*` is any one name.\n",
+    );
     for (_, role, tables) in ROLES {
         let tables: Vec<String> = tables.iter().map(|table| format!("{table:?}")).collect();
-        text += &format!("\n[[allow]]\nname = {role:?}\nroles = [{role:?}]\ntables = [{}]\n", tables.join(", "));
+        text += &format!(
+            "\n[[allow]]\nname = {role:?}\nroles = [{role:?}]\ntables = [{}]\n",
+            tables.join(", ")
+        );
     }
     text
 }
@@ -125,7 +157,13 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::open(&parent.path().join("q")).unwrap();
         let first = ensure(&folder).await.unwrap();
-        assert_eq!(first.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["admin", "engineer", "scientist", "viewer"]);
+        assert_eq!(
+            first
+                .iter()
+                .map(|account| account.user.as_str())
+                .collect::<Vec<_>>(),
+            ["admin", "engineer", "scientist", "viewer"]
+        );
         std::fs::remove_file(folder.path("users.toml")).unwrap();
         let second = ensure(&folder).await.unwrap();
         assert_eq!(second[0].password, first[0].password);
@@ -133,7 +171,10 @@ mod tests {
         policies::FileStore::open(&folder.path("policies.toml")).unwrap();
         for name in ["users.toml", "credentials.json", "policies.toml"] {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
         assert!(!format!("{first:?}").contains(&first[0].password));
     }

@@ -29,13 +29,24 @@ impl Bar {
     /// A bar over all rows of all tables.
     pub(super) fn new(rows_total: u64) -> Self {
         let lines = !std::io::stderr().is_terminal();
-        let target = if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if lines {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let bar = ProgressBar::with_draw_target(Some(rows_total), target);
         // The template is a constant; the default style is good enough should it ever be refused.
-        if let Ok(style) = ProgressStyle::with_template("sample {msg:9} {bar:32} {human_pos}/{human_len} rows {eta}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("sample {msg:9} {bar:32} {human_pos}/{human_len} rows {eta}")
+        {
             bar.set_style(style);
         }
-        Self { bar, lines, started: Instant::now(), table: Mutex::default() }
+        Self {
+            bar,
+            lines,
+            started: Instant::now(),
+            table: Mutex::default(),
+        }
     }
 
     /// Says what was made; nothing if it had been there.
@@ -43,7 +54,11 @@ impl Bar {
         self.bar.finish_and_clear();
         if !loaded.was_complete() {
             let seconds = self.started.elapsed().as_secs_f64();
-            self.say(&format!("sample lake: {} tables, {} rows in {seconds:.1} s", loaded.tables.len(), loaded.rows()));
+            self.say(&format!(
+                "sample lake: {} tables, {} rows in {seconds:.1} s",
+                loaded.tables.len(),
+                loaded.rows()
+            ));
         }
     }
 

@@ -25,15 +25,34 @@ impl Folder {
     /// # Errors
     /// The folder cannot be made, holds other things than a quickstart's, or another quickstart runs on it.
     pub(super) fn open(dir: &Path) -> Result<Self> {
-        let failed = |action| move |source| Error::File { action, path: dir.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make the folder (--dir)"))?;
+        let failed = |action| {
+            move |source| Error::File {
+                action,
+                path: dir.to_owned(),
+                source,
+            }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed("make the folder (--dir)"))?;
         let root = dir.canonicalize().map_err(failed("open the folder (--dir)"))?;
         let lock = root.join(LOCK);
-        let foreign = !lock.exists() && root.read_dir().map_err(failed("read the folder (--dir)"))?.next().is_some();
+        let foreign = !lock.exists()
+            && root
+                .read_dir()
+                .map_err(failed("read the folder (--dir)"))?
+                .next()
+                .is_some();
         if foreign {
             return Err(Error::Foreign { path: dir.to_owned() });
         }
-        let file = private().create(true).truncate(false).open(&lock).map_err(failed("write in the folder (--dir)"))?;
+        let file = private()
+            .create(true)
+            .truncate(false)
+            .open(&lock)
+            .map_err(failed("write in the folder (--dir)"))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { root, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path: dir.to_owned() }),
@@ -60,7 +79,11 @@ impl Folder {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::File { action: "read", path, source }),
+            Err(source) => Err(Error::File {
+                action: "read",
+                path,
+                source,
+            }),
         }
     }
 
@@ -78,7 +101,11 @@ impl Folder {
             std::fs::rename(&draft, &path)?;
             File::open(&self.root)?.sync_all()
         })();
-        written.map_err(|source| Error::File { action: "write", path, source })
+        written.map_err(|source| Error::File {
+            action: "write",
+            path,
+            source,
+        })
     }
 }
 

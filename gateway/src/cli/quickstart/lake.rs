@@ -12,10 +12,18 @@ use ingest::sample;
 /// The lake has another scale than asked for, the disk has no room, or the load fails; then the next start goes on where it ended.
 pub(super) async fn ensure(folder: &Folder, asked: Option<f64>) -> Result<()> {
     let warehouse = folder.path("warehouse");
-    let catalog = ingest::lake::open(&folder.path("catalog.sqlite"), &warehouse).await.map_err(Error::Lake)?;
+    let catalog = ingest::lake::open(&folder.path("catalog.sqlite"), &warehouse)
+        .await
+        .map_err(Error::Lake)?;
     let found = sample::scale_of(catalog.as_ref()).await.map_err(Error::Lake)?;
     let scale = match (asked, found) {
-        (Some(asked), Some(found)) if asked != found => return Err(Error::Scale { path: folder.root().to_owned(), found, asked }),
+        (Some(asked), Some(found)) if asked != found => {
+            return Err(Error::Scale {
+                path: folder.root().to_owned(),
+                found,
+                asked,
+            });
+        }
         (asked, found) => asked.or(found).unwrap_or(SCALE),
     };
     if found.is_none() {

@@ -21,7 +21,11 @@ impl Ports {
     /// # Errors
     /// An address that cannot be taken, with its flag.
     pub(super) fn take(arguments: &Arguments) -> Result<Self> {
-        let addresses = [("--flight", arguments.flight), ("--rest", arguments.rest), ("--admin", arguments.admin)];
+        let addresses = [
+            ("--flight", arguments.flight),
+            ("--rest", arguments.rest),
+            ("--admin", arguments.admin),
+        ];
         let mut held = Vec::new();
         for (flag, address) in addresses.into_iter().filter(|(_, address)| address.port() != 0) {
             held.push(listen(flag, address)?);
@@ -34,6 +38,10 @@ fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener> {
     match TcpListener::bind(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(Error::InUse { address, flag }),
-        Err(source) => Err(Error::Listen { address, flag, source }),
+        Err(source) => Err(Error::Listen {
+            address,
+            flag,
+            source,
+        }),
     }
 }

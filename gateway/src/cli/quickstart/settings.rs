@@ -64,7 +64,10 @@ pub(super) fn seal_key() -> Result<String> {
 
 /// Where the running gateway listens, for scripts and for `lakegate sql`.
 pub(super) fn endpoints(at: &At) -> String {
-    format!("{:#}\n", serde_json::json!({ "flight": at.flight, "rest": at.rest }))
+    format!(
+        "{:#}\n",
+        serde_json::json!({ "flight": at.flight, "rest": at.rest })
+    )
 }
 
 /// A path as a TOML string.

@@ -52,9 +52,18 @@ const JDBC_VERSION: &str = "18.3.0";
 
 /// The snippets with their headlines.
 const PARTS: [(&str, &str); 5] = [
-    ("Python, pyarrow   (pip install pyarrow)", include_str!("snippets/pyarrow.sh")),
-    ("Python, ADBC      (pip install adbc-driver-flightsql pyarrow)", include_str!("snippets/adbc.sh")),
-    ("Java, JDBC        (org.apache.arrow:flight-sql-jdbc-driver, Java 17 or later)", include_str!("snippets/jdbc.sh")),
+    (
+        "Python, pyarrow   (pip install pyarrow)",
+        include_str!("snippets/pyarrow.sh"),
+    ),
+    (
+        "Python, ADBC      (pip install adbc-driver-flightsql pyarrow)",
+        include_str!("snippets/adbc.sh"),
+    ),
+    (
+        "Java, JDBC        (org.apache.arrow:flight-sql-jdbc-driver, Java 17 or later)",
+        include_str!("snippets/jdbc.sh"),
+    ),
     ("curl, REST", include_str!("snippets/curl.sh")),
     ("lakegate, interactive", include_str!("snippets/sql.sh")),
 ];
@@ -65,7 +74,10 @@ const PARTS: [(&str, &str); 5] = [
 /// The viewer has been taken out of `credentials.json`.
 pub(super) fn render(at: &At, accounts: &[Account]) -> Result<String> {
     let found = accounts.iter().find(|account| account.user == USER);
-    let account = found.ok_or_else(|| Error::NoUser { path: at.credentials.clone(), user: USER })?;
+    let account = found.ok_or_else(|| Error::NoUser {
+        path: at.credentials.clone(),
+        user: USER,
+    })?;
     // JSON's way to write a string is also Python's.
     let credentials = serde_json::json!(at.credentials.display().to_string()).to_string();
     let lakegate = current_exe().unwrap_or_else(|_| PathBuf::from("lakegate"));
@@ -85,7 +97,9 @@ pub(super) fn render(at: &At, accounts: &[Account]) -> Result<String> {
         at.credentials.display()
     );
     for (headline, template) in PARTS {
-        let filled = fields.iter().fold(template.to_owned(), |filled, (field, value)| filled.replace(field, value));
+        let filled = fields.iter().fold(template.to_owned(), |filled, (field, value)| {
+            filled.replace(field, value)
+        });
         text += &format!("\n# {headline}\n{filled}");
     }
     text += "\nStop with Ctrl-C.\n";

@@ -21,7 +21,10 @@ fn flags_have_the_promised_defaults_and_bounds() {
     assert_eq!(defaults.dir, PathBuf::from("./lakegate-data"));
     assert_eq!(defaults.flight.to_string(), "127.0.0.1:50051");
     assert_eq!(defaults.rest.to_string(), "127.0.0.1:8080");
-    assert_eq!((defaults.admin.to_string().as_str(), defaults.scale), ("127.0.0.1:9090", None));
+    assert_eq!(
+        (defaults.admin.to_string().as_str(), defaults.scale),
+        ("127.0.0.1:9090", None)
+    );
     for bad in ["0", "-1", "x", "1e9", "NaN"] {
         assert!(args(&[&format!("--scale={bad}")]).is_err(), "{bad}");
     }
@@ -33,7 +36,10 @@ fn a_folder_is_private_and_has_one_owner() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("a/b");
     let folder = Folder::open(&dir).unwrap();
-    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     let busy = Folder::open(&dir).unwrap_err().to_string();
     assert!(busy.contains("another quickstart runs on"), "{busy}");
     drop(folder);
@@ -42,7 +48,9 @@ fn a_folder_is_private_and_has_one_owner() {
     std::fs::write(parent.path().join("thesis.txt"), "x").unwrap();
     let foreign = Folder::open(parent.path()).unwrap_err().to_string();
     assert!(foreign.contains("not made by a quickstart"), "{foreign}");
-    let file = Folder::open(&parent.path().join("thesis.txt")).unwrap_err().to_string();
+    let file = Folder::open(&parent.path().join("thesis.txt"))
+        .unwrap_err()
+        .to_string();
     assert!(file.contains("thesis.txt") && file.contains("--dir"), "{file}");
 }
 
@@ -52,8 +60,17 @@ fn a_port_in_use_is_refused_before_anything_is_made() {
     let address = taken.local_addr().unwrap().to_string();
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("q");
-    let flags = ["--dir", dir.to_str().unwrap(), "--flight=127.0.0.1:0", "--rest", &address, "--admin=127.0.0.1:0"];
-    let error = run(args(&flags).unwrap(), &Environment::default()).unwrap_err().to_string();
+    let flags = [
+        "--dir",
+        dir.to_str().unwrap(),
+        "--flight=127.0.0.1:0",
+        "--rest",
+        &address,
+        "--admin=127.0.0.1:0",
+    ];
+    let error = run(args(&flags).unwrap(), &Environment::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains(&address) && error.contains("--rest"), "{error}");
     assert!(!dir.join("warehouse").exists() && !dir.join("credentials.json").exists());
 }
@@ -74,8 +91,16 @@ fn the_config_is_one_that_serve_takes() {
 fn snippets_have_no_gap_and_only_the_viewers_password() {
     let parent = tempfile::tempdir().unwrap();
     let folder = Folder::open(&parent.path().join("q")).unwrap();
-    let account = |user: &str| accounts::Account { user: user.into(), password: format!("pw-of-{user}"), roles: vec![] };
-    let at = snippets::At::new(&folder, "0.0.0.0:4711".parse().unwrap(), "[::1]:4712".parse().unwrap());
+    let account = |user: &str| accounts::Account {
+        user: user.into(),
+        password: format!("pw-of-{user}"),
+        roles: vec![],
+    };
+    let at = snippets::At::new(
+        &folder,
+        "0.0.0.0:4711".parse().unwrap(),
+        "[::1]:4712".parse().unwrap(),
+    );
     let text = snippets::render(&at, &[account("admin"), account("viewer")]).unwrap();
     assert!(text.contains("grpc://127.0.0.1:4711") && text.contains("http://[::1]:4712/v1/sql"));
     assert!(text.contains("pw-of-viewer") && !text.contains("pw-of-admin"));

@@ -46,7 +46,7 @@ pub(super) fn run(runtime: &Runtime, mut session: Session, environment: &Environ
             Err(failure) if failure.is_broken_pipe() => return Err(failure),
             Err(failure) => {
                 typed.clear();
-                say(&format!("error: {}", failure.chain()))?;
+                complain(&failure)?;
             }
         }
     }
@@ -126,6 +126,11 @@ fn load(editor: &mut Line, file: &Path) -> Result<(), Failure> {
 fn say(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").map_err(|source| Failure::io("writing to the terminal", source))
+}
+
+fn complain(failure: &Failure) -> Result<(), Failure> {
+    let mut out = io::stderr().lock();
+    writeln!(out, "error: {}", failure.chain()).map_err(|source| Failure::io("writing to the terminal", source))
 }
 
 fn broken(error: ReadlineError) -> Failure {

@@ -16,11 +16,16 @@ pub(super) struct Arrow {
 
 impl Arrow {
     pub(super) fn new(schema: &SchemaRef) -> Self {
-        Self { schema: SchemaRef::clone(schema), writer: None }
+        Self {
+            schema: SchemaRef::clone(schema),
+            writer: None,
+        }
     }
 
     fn writer(&mut self) -> Result<&mut StreamWriter<Vec<u8>>> {
-        self.writer.as_mut().ok_or_else(|| Error::Internal { message: "an Arrow stream without a head".to_owned() })
+        self.writer.as_mut().ok_or_else(|| Error::Internal {
+            message: "an Arrow stream without a head".to_owned(),
+        })
     }
 }
 

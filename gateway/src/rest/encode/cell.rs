@@ -9,22 +9,23 @@
 //! Dates, times and timestamps are ISO 8601 texts, durations and intervals their ISO 8601 forms, integers numbers.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayAccessor, ArrowPrimitiveType, AsArray, MapArray, PrimitiveArray,
-};
+use arrow::array::{Array, ArrayAccessor, ArrowPrimitiveType, AsArray, MapArray, PrimitiveArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type};
 use arrow::error::ArrowError;
-use arrow::json::writer::make_encoder;
-use arrow::json::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder};
+use arrow::json::writer::{NullableEncoder, make_encoder};
+use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// The options that every encoder of ours takes.
 pub(super) fn options(decimals_as_text: bool) -> EncoderOptions {
-    EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(std::sync::Arc::new(Cells { decimals_as_text }))
+    EncoderOptions::default()
+        .with_explicit_nulls(true)
+        .with_encoder_factory(Arc::new(Cells { decimals_as_text }))
 }
 
 /// Makes the encoders that differ.
@@ -51,7 +52,9 @@ impl EncoderFactory for Cells {
             DataType::Decimal128(..) | DataType::Decimal256(..) if self.decimals_as_text => {
                 Box::new(Quoted(ArrayFormatter::try_new(array, &EXACT)?))
             }
-            DataType::Map(..) if !has_text_keys(array.as_map()) => Box::new(Pairs::new(field, array.as_map(), options)?),
+            DataType::Map(..) if !has_text_keys(array.as_map()) => {
+                Box::new(Pairs::new(field, array.as_map(), options)?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))

@@ -1,13 +1,14 @@
 //! Rows as CSV (RFC 4180): a header line, CRLF, double quotes doubled.
 //!
-//! A missing value is an empty field and an empty text is `""`, so that the two stay apart. Values are as in JSON,
-//! nested ones are JSON texts. On request a text that a spreadsheet would run as a formula gets a single quote in front
+//! A missing value is an empty field and an empty text is `""`, so that the two stay apart; only where a line would be
+//! blank, which readers skip, is a missing value `""` too. Values are as in JSON, nested ones are JSON texts. On request a text that a spreadsheet would run as a formula gets a single quote in front
 //! (OWASP, "CSV Injection"); numbers never need it, because their sign is followed by a digit.
 
 use arrow::array::{Array, AsArray, LargeStringArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
-use arrow::json::writer::make_encoder;
-use arrow::json::{EncoderOptions, NullableEncoder};
+use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::EncoderOptions;
+use arrow::json::writer::{NullableEncoder, make_encoder};
 
 use crate::error::Result;
 use crate::rest::encode::{Encode, End, PIECE_ROWS, cell};
@@ -23,7 +24,11 @@ pub(super) struct Csv {
 impl Csv {
     /// With `safe`, formulas are made harmless.
     pub(super) fn new(safe: bool, schema: &SchemaRef) -> Self {
-        Self { fields: schema.fields().clone(), safe, options: cell::options(false) }
+        Self {
+            fields: schema.fields().clone(),
+            safe,
+            options: cell::options(false),
+        }
     }
 }
 
@@ -39,10 +44,10 @@ enum Column<'a> {
 
 impl<'a> Column<'a> {
     fn new(
-        field: &'a std::sync::Arc<Field>,
+        field: &'a FieldRef,
         column: &'a dyn Array,
         options: &'a EncoderOptions,
-    ) -> Result<Self, arrow::error::ArrowError> {
+    ) -> Result<Self, ArrowError> {
         Ok(match column.data_type() {
             DataType::Utf8 => Self::Text(column.as_string()),
             DataType::LargeUtf8 => Self::LargeText(column.as_string()),
@@ -58,7 +63,9 @@ impl<'a> Column<'a> {
             Self::Plain(encoder) if !encoder.is_null(row) => {
                 spare.clear();
                 encoder.encode(row, spare);
-                let inner = spare.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+                let inner = spare
+                    .strip_prefix(b"\"")
+                    .and_then(|rest| rest.strip_suffix(b"\""));
                 out.extend_from_slice(inner.unwrap_or(spare));
             }
             Self::Nested(encoder) if !encoder.is_null(row) => {
@@ -83,7 +90,9 @@ fn text(value: &str, safe: bool, out: &mut Vec<u8>) {
     let needs_quotes = value.is_empty()
         || value.starts_with(' ')
         || value.ends_with(' ')
-        || value.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+        || value
+            .bytes()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
     match needs_quotes {
         true => quoted(value.as_bytes(), out),
         false => out.extend_from_slice(value.as_bytes()),
@@ -103,7 +112,9 @@ fn quoted(value: &[u8], out: &mut Vec<u8>) {
 
 /// Whether a spreadsheet would take the text for a formula; the wide forms are those of East Asian keyboards.
 fn is_formula(value: &str) -> bool {
-    value.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
+    value.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ])
 }
 
 impl Encode for Csv {
@@ -128,11 +139,15 @@ impl Encode for Csv {
             .map_err(|error| internal(&error))?;
         let mut spare = Vec::new();
         for row in 0..batch.num_rows() {
+            let start = out.len();
             for (index, column) in columns.iter_mut().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
                 column.write(row, self.safe, &mut spare, out);
+            }
+            if out.len() == start {
+                out.extend_from_slice(b"\"\"");
             }
             out.extend_from_slice(b"\r\n");
         }

@@ -86,7 +86,11 @@ impl Json {
 
     fn new(shape: Shape, schema: &SchemaRef, is_document: bool) -> Self {
         let names = names(schema.fields(), shape.arrays);
-        let before = names.iter().enumerate().map(|(index, name)| before(index, name, shape.arrays)).collect();
+        let before = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| before(index, name, shape.arrays))
+            .collect();
         Self {
             fields: schema.fields().clone(),
             arrays: shape.arrays,
@@ -112,23 +116,17 @@ impl Json {
 
 /// The names of the columns, no two alike where they are keys of an object: `SELECT a.id, b.id` must not lose one.
 fn names(fields: &Fields, arrays: bool) -> Vec<String> {
-    let mut names: Vec<String> = Vec::with_capacity(fields.len());
     let given: HashSet<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     let mut taken: HashSet<String> = HashSet::new();
-    for field in fields {
-        let mut name = field.name().clone();
-        let mut number = 2;
-        while !arrays && taken.contains(&name) {
-            name = format!("{}_{number}", field.name());
-            number += 1;
-            if given.contains(name.as_str()) {
-                taken.insert(name.clone());
-            }
+    let mut unique = |name: &String| {
+        if arrays || taken.insert(name.clone()) {
+            return name.clone();
         }
-        taken.insert(name.clone());
-        names.push(name);
-    }
-    names
+        let mut numbered = (2..).map(|number: u64| format!("{name}_{number}"));
+        let free = numbered.find(|other| !given.contains(other.as_str()) && taken.insert(other.clone()));
+        free.unwrap_or_else(|| name.clone())
+    };
+    fields.iter().map(|field| unique(field.name())).collect()
 }
 
 fn before(index: usize, name: &str, arrays: bool) -> Vec<u8> {
@@ -142,7 +140,9 @@ fn before(index: usize, name: &str, arrays: bool) -> Vec<u8> {
 }
 
 fn unwritten(error: serde_json::Error) -> Error {
-    Error::Internal { message: error.to_string() }
+    Error::Internal {
+        message: error.to_string(),
+    }
 }
 
 impl Encode for Json {
@@ -204,7 +204,11 @@ impl Encode for Json {
     }
 
     fn failure(&mut self, problem: &Problem, out: &mut Vec<u8>) {
-        out.extend_from_slice(if self.is_document { b"\n],\n\"error\":" } else { b"{\"error\":" });
+        out.extend_from_slice(if self.is_document {
+            b"\n],\n\"error\":"
+        } else {
+            b"{\"error\":"
+        });
         out.extend_from_slice(&problem.json());
         out.extend_from_slice(b"}\n");
     }

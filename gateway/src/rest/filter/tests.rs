@@ -23,28 +23,59 @@ fn compiled(filters: Value) -> Result<(String, Vec<DataType>)> {
     let mut bound = Bound::default();
     let sql = condition(&Filters(filters), &columns(), &mut bound)?;
     let batch = bound.batch()?;
-    let types = batch.iter().flat_map(|batch| batch.columns()).map(|array| array.data_type().clone()).collect();
+    let types = batch
+        .iter()
+        .flat_map(|batch| batch.columns())
+        .map(|array| array.data_type().clone())
+        .collect();
     Ok((sql, types))
 }
 
 #[test]
 fn conditions_hold_quoted_names_and_bound_values() {
     for (filters, expected) in [
-        (json!({"column": "l_orderkey", "op": "eq", "value": 1}), "\"l_orderkey\" = $1"),
-        (json!({"column": "od\"d", "op": "ne", "value": "7"}), "\"od\"\"d\" <> $1"),
-        (json!({"column": "l_quantity", "op": "lt", "value": 24.5}), "\"l_quantity\" < $1"),
-        (json!({"column": "l_shipdate", "op": "ge", "value": "1998-09-02"}), "\"l_shipdate\" >= $1"),
-        (json!({"column": "l_orderkey", "op": "in", "value": [1, "2", 3]}), "\"l_orderkey\" IN ($1, $2, $3)"),
+        (
+            json!({"column": "l_orderkey", "op": "eq", "value": 1}),
+            "\"l_orderkey\" = $1",
+        ),
+        (
+            json!({"column": "od\"d", "op": "ne", "value": "7"}),
+            "\"od\"\"d\" <> $1",
+        ),
+        (
+            json!({"column": "l_quantity", "op": "lt", "value": 24.5}),
+            "\"l_quantity\" < $1",
+        ),
+        (
+            json!({"column": "l_shipdate", "op": "ge", "value": "1998-09-02"}),
+            "\"l_shipdate\" >= $1",
+        ),
+        (
+            json!({"column": "l_orderkey", "op": "in", "value": [1, "2", 3]}),
+            "\"l_orderkey\" IN ($1, $2, $3)",
+        ),
         (json!({"column": "l_orderkey", "op": "in", "value": []}), "FALSE"),
         (
             json!({"column": "l_quantity", "op": "between", "value": [1, 2]}),
             "(\"l_quantity\" >= $1 AND \"l_quantity\" <= $2)",
         ),
-        (json!({"column": "l_comment", "op": "like", "value": "%x'; DROP%"}), "\"l_comment\" LIKE $1"),
-        (json!({"column": "l_comment", "op": "starts_with", "value": "a%"}), "starts_with(\"l_comment\", $1)"),
+        (
+            json!({"column": "l_comment", "op": "like", "value": "%x'; DROP%"}),
+            "\"l_comment\" LIKE $1",
+        ),
+        (
+            json!({"column": "l_comment", "op": "starts_with", "value": "a%"}),
+            "starts_with(\"l_comment\", $1)",
+        ),
         (json!({"column": "tags", "op": "is_null"}), "\"tags\" IS NULL"),
-        (json!({"column": "l_weight", "op": "eq", "value": "NaN"}), "isnan(\"l_weight\")"),
-        (json!({"column": "l_weight", "op": "lt", "value": "Infinity"}), "\"l_weight\" < $1"),
+        (
+            json!({"column": "l_weight", "op": "eq", "value": "NaN"}),
+            "isnan(\"l_weight\")",
+        ),
+        (
+            json!({"column": "l_weight", "op": "lt", "value": "Infinity"}),
+            "\"l_weight\" < $1",
+        ),
         (json!({"and": []}), "TRUE"),
         (json!({"or": []}), "FALSE"),
         (json!([]), "TRUE"),
@@ -73,14 +104,21 @@ fn values_are_typed_by_their_columns() {
         {"column": "l_seen", "op": "lt", "value": "1998-09-02T00:00:00"},
     ]);
     let types = compiled(filters).unwrap().1;
-    let expected = [DataType::Decimal128(15, 2), DataType::Utf8, DataType::Timestamp(TimeUnit::Microsecond, None)];
+    let expected = [
+        DataType::Decimal128(15, 2),
+        DataType::Utf8,
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+    ];
     assert_eq!(types, expected);
 }
 
 #[test]
 fn a_fault_names_its_node() {
     for (filters, expected) in [
-        (json!({"column": "l_orderky", "op": "eq", "value": 1}), "at /filters: column 'l_orderky' not found"),
+        (
+            json!({"column": "l_orderky", "op": "eq", "value": 1}),
+            "at /filters: column 'l_orderky' not found",
+        ),
         (
             json!({"and": [{"or": []}, {"column": "l_shipdate", "op": "eq", "value": "soon"}]}),
             "filter is malformed: at /filters/and/1: column 'l_shipdate': \"soon\" is not a date such as \"1998-09-02\"",

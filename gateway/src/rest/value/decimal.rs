@@ -16,19 +16,28 @@ pub(super) fn unscaled(value: &Value, precision: u8, scale: i8) -> Result<i256, 
     let no = |problem: &str| format!("{} {problem}", shown(value));
     let text = match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => written(number).ok_or_else(|| no("has more digits than a JSON number keeps: send it as a string"))?,
+        Value::Number(number) => written(number)
+            .ok_or_else(|| no("has more digits than a JSON number keeps: send it as a string"))?,
         _ => return Err(no("is not a number")),
     };
     let (negative, digits, exponent) = parts(&text).ok_or_else(|| no("is not a number"))?;
     let wide = || no(&format!("does not fit into DECIMAL({precision},{scale})"));
     // Value = digits * 10^exponent; wanted is the integer of value * 10^scale.
     let shift = exponent.checked_add(i64::from(scale)).ok_or_else(wide)?;
-    let integer = if digits.is_empty() { String::new() } else { shifted(&digits, shift, precision).ok_or_else(wide)? };
+    let integer = if digits.is_empty() {
+        String::new()
+    } else {
+        shifted(&digits, shift, precision).ok_or_else(wide)?
+    };
     if integer.is_empty() {
         return Ok(i256::ZERO);
     }
     let magnitude = i256::from_string(&integer).ok_or_else(wide)?;
-    Ok(if negative { magnitude.wrapping_neg() } else { magnitude })
+    Ok(if negative {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
+    })
 }
 
 /// The digits of a number as they were written, as far as that can still be known.
@@ -62,11 +71,16 @@ fn parts(text: &str) -> Option<(bool, String, i64)> {
     let digits = leading.trim_end_matches('0');
     let dropped = i64::try_from(leading.len() - digits.len()).ok()?;
     let behind = i64::try_from(fraction.len()).ok()?;
-    Some((mantissa.starts_with('-'), digits.to_owned(), i64::from(exponent) - behind + dropped))
+    Some((
+        mantissa.starts_with('-'),
+        digits.to_owned(),
+        i64::from(exponent) - behind + dropped,
+    ))
 }
 
 /// `digits` with `shift` zeros after them; none when that is a fraction or longer than `precision`.
 fn shifted(digits: &str, shift: i64, precision: u8) -> Option<String> {
     let zeros = usize::try_from(shift).ok()?;
-    (digits.len().checked_add(zeros)? <= usize::from(precision)).then(|| format!("{digits}{}", "0".repeat(zeros)))
+    (digits.len().checked_add(zeros)? <= usize::from(precision))
+        .then(|| format!("{digits}{}", "0".repeat(zeros)))
 }

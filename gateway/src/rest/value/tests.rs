@@ -23,8 +23,16 @@ fn values_keep_what_was_written() {
         (json!(true), DataType::Boolean, "true"),
         (json!(-128), DataType::Int8, "-128"),
         (json!(3.0), DataType::Int32, "3"),
-        (json!(9_007_199_254_740_993_i64), DataType::Int64, "9007199254740993"),
-        (json!("9223372036854775807"), DataType::Int64, "9223372036854775807"),
+        (
+            json!(9_007_199_254_740_993_i64),
+            DataType::Int64,
+            "9007199254740993",
+        ),
+        (
+            json!("9223372036854775807"),
+            DataType::Int64,
+            "9223372036854775807",
+        ),
         (json!(u64::MAX), DataType::UInt64, "18446744073709551615"),
         (json!(0.1), DataType::Float64, "0.1"),
         (json!(0.1), DataType::Float32, "0.1"),
@@ -39,15 +47,39 @@ fn values_keep_what_was_written() {
         (json!("AQI"), DataType::FixedSizeBinary(2), "0102"),
         (json!("1998-09-02"), DataType::Date32, "1998-09-02"),
         (json!("1969-12-31"), DataType::Date64, "1969-12-31T00:00:00"),
-        (json!("13:45:30.25"), DataType::Time64(TimeUnit::Microsecond), "13:45:30.250"),
+        (
+            json!("13:45:30.25"),
+            DataType::Time64(TimeUnit::Microsecond),
+            "13:45:30.250",
+        ),
         (json!("13:45"), DataType::Time32(TimeUnit::Second), "13:45:00"),
-        (json!("1998-09-02T13:45:30.000001"), DataType::Timestamp(TimeUnit::Microsecond, None), "1998-09-02T13:45:30.000001"),
-        (json!("1998-09-02"), DataType::Timestamp(TimeUnit::Second, None), "1998-09-02T00:00:00"),
-        (json!("1998-09-02T13:45:30+02:00"), DataType::Timestamp(TimeUnit::Millisecond, Some(utc)), "1998-09-02T11:45:30Z"),
-        (json!("1998-09-02 13:45"), DataType::Timestamp(TimeUnit::Second, Some(zurich)), "1998-09-02T13:45:00+01:00"),
+        (
+            json!("1998-09-02T13:45:30.000001"),
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            "1998-09-02T13:45:30.000001",
+        ),
+        (
+            json!("1998-09-02"),
+            DataType::Timestamp(TimeUnit::Second, None),
+            "1998-09-02T00:00:00",
+        ),
+        (
+            json!("1998-09-02T13:45:30+02:00"),
+            DataType::Timestamp(TimeUnit::Millisecond, Some(utc)),
+            "1998-09-02T11:45:30Z",
+        ),
+        (
+            json!("1998-09-02 13:45"),
+            DataType::Timestamp(TimeUnit::Second, Some(zurich)),
+            "1998-09-02T13:45:00+01:00",
+        ),
         (json!(null), DataType::Int32, "NULL"),
     ] {
-        assert_eq!(read(&value, &data_type).as_deref(), Ok(expected), "{value} as {data_type}");
+        assert_eq!(
+            read(&value, &data_type).as_deref(),
+            Ok(expected),
+            "{value} as {data_type}"
+        );
     }
 }
 
@@ -78,9 +110,19 @@ fn what_would_change_is_refused() {
         (json!("1998-09-02T13:45:30.0000001"), naive.clone()),
         (json!("1998-09-02T13:45:30Z"), naive.clone()),
         (json!("soon"), naive),
-        (json!("1500-01-01T00:00:00"), DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        (
+            json!("1500-01-01T00:00:00"),
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+        ),
         (json!([1]), DataType::Int64),
-        (json!(1), DataType::List(Arc::new(arrow::datatypes::Field::new("item", DataType::Int64, true)))),
+        (
+            json!(1),
+            DataType::List(Arc::new(arrow::datatypes::Field::new(
+                "item",
+                DataType::Int64,
+                true,
+            ))),
+        ),
     ] {
         let outcome = typed(&value, &data_type);
         assert!(outcome.is_err(), "{value} as {data_type}: {outcome:?}");
@@ -92,11 +134,24 @@ fn the_widest_values_fit() {
     let nines = "9".repeat(76);
     let wide = typed(&json!(format!("-{nines}")), &DataType::Decimal256(76, 0)).unwrap();
     let expected = i256::from_string(&format!("-{nines}")).unwrap();
-    assert_eq!(wide.as_primitive::<arrow::datatypes::Decimal256Type>().value(0), expected);
+    assert_eq!(
+        wide.as_primitive::<arrow::datatypes::Decimal256Type>().value(0),
+        expected
+    );
     let narrow = typed(&json!("9".repeat(38)), &DataType::Decimal128(38, 0)).unwrap();
-    assert_eq!(narrow.as_primitive::<Decimal128Type>().value(0), 10_i128.pow(38) - 1);
-    let early = typed(&json!("0001-01-01T00:00:00"), &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
-    assert_eq!(early.as_primitive::<TimestampMicrosecondType>().value(0), -62_135_596_800_000_000);
+    assert_eq!(
+        narrow.as_primitive::<Decimal128Type>().value(0),
+        10_i128.pow(38) - 1
+    );
+    let early = typed(
+        &json!("0001-01-01T00:00:00"),
+        &DataType::Timestamp(TimeUnit::Microsecond, None),
+    )
+    .unwrap();
+    assert_eq!(
+        early.as_primitive::<TimestampMicrosecondType>().value(0),
+        -62_135_596_800_000_000
+    );
 }
 
 #[test]

@@ -56,8 +56,12 @@ pub(super) fn nanoseconds_of_day(value: &Value, unit: TimeUnit) -> Result<ArrayR
 fn time(value: &Value) -> Result<(i64, u32), String> {
     let wanted = "a time such as \"13:45:30.25\"";
     let text = text(value, wanted)?;
-    let read = ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok());
-    let time = read.filter(|time| time.nanosecond() < 1_000_000_000).ok_or_else(|| no(value, wanted))?;
+    let read = ["%H:%M:%S%.f", "%H:%M"]
+        .iter()
+        .find_map(|form| NaiveTime::parse_from_str(text, form).ok());
+    let time = read
+        .filter(|time| time.nanosecond() < 1_000_000_000)
+        .ok_or_else(|| no(value, wanted))?;
     Ok((time.num_seconds_from_midnight().into(), time.nanosecond()))
 }
 
@@ -73,8 +77,12 @@ pub(super) fn timestamp(value: &Value, unit: TimeUnit, zone: Option<&Arc<str>>) 
     let zone = zone.map(Arc::clone);
     Ok(match unit {
         TimeUnit::Second => Arc::new(TimestampSecondArray::from(vec![count]).with_timezone_opt(zone)),
-        TimeUnit::Millisecond => Arc::new(TimestampMillisecondArray::from(vec![count]).with_timezone_opt(zone)),
-        TimeUnit::Microsecond => Arc::new(TimestampMicrosecondArray::from(vec![count]).with_timezone_opt(zone)),
+        TimeUnit::Millisecond => {
+            Arc::new(TimestampMillisecondArray::from(vec![count]).with_timezone_opt(zone))
+        }
+        TimeUnit::Microsecond => {
+            Arc::new(TimestampMicrosecondArray::from(vec![count]).with_timezone_opt(zone))
+        }
         TimeUnit::Nanosecond => Arc::new(TimestampNanosecondArray::from(vec![count]).with_timezone_opt(zone)),
     })
 }
@@ -99,14 +107,28 @@ fn instant(value: &Value, zone: &str) -> Result<(i64, u32), String> {
             Ok((instant.timestamp(), instant.timestamp_subsec_nanos()))
         }
         // The hour that daylight saving repeats or leaves out.
-        _ => Err(no(value, "one instant in the column's time zone: give the offset")),
+        _ => Err(no(
+            value,
+            "one instant in the column's time zone: give the offset",
+        )),
     }
 }
 
 fn naive(text: &str) -> Option<NaiveDateTime> {
-    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    let read = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let read = read.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
+    let forms = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ];
+    let read = forms
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let read = read.or_else(|| {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()?
+            .and_hms_opt(0, 0, 0)
+    });
     // Leap seconds have no place in a timestamp.
     read.filter(|read| read.nanosecond() < 1_000_000_000)
 }
@@ -121,7 +143,10 @@ fn scaled(value: &Value, seconds: i64, nanoseconds: u32, unit: TimeUnit) -> Resu
     };
     let nanoseconds = i64::from(nanoseconds);
     if nanoseconds % in_nanosecond != 0 {
-        return Err(no(value, "of the column's precision: it has more digits behind the second"));
+        return Err(no(
+            value,
+            "of the column's precision: it has more digits behind the second",
+        ));
     }
     let whole = seconds.checked_mul(in_second);
     let count = whole.and_then(|whole| whole.checked_add(nanoseconds / in_nanosecond));

@@ -34,7 +34,12 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     pub(super) fn new(litter: &'a Litter, io: &'a FileIO, runtime: &'a Handle) -> Self {
-        Self { litter, io, runtime, keep: false }
+        Self {
+            litter,
+            io,
+            runtime,
+            keep: false,
+        }
     }
 
     /// The files have an owner now.

@@ -3,7 +3,9 @@
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder};
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder,
+};
 use iceberg::spec::PrimitiveType;
 use tpchgen::dates::TPCHDate;
 use tpchgen::decimal::TPCHDecimal;
@@ -34,7 +36,9 @@ where
             return None;
         }
         let table = format!("{}.{table}", Zone::Gold);
-        Some(gather(&chunk).and_then(|columns| RecordBatch::try_from_iter(columns).map_err(|error| Error::arrow(&table, error))))
+        Some(gather(&chunk).and_then(|columns| {
+            RecordBatch::try_from_iter(columns).map_err(|error| Error::arrow(&table, error))
+        }))
     }))
 }
 
@@ -50,14 +54,17 @@ pub(super) fn ints<R>(rows: &[R], value: impl Fn(&R) -> i32) -> ArrayRef {
 
 /// Money and rates.
 pub(super) fn decimals<R>(rows: &[R], value: impl Fn(&R) -> TPCHDecimal) -> Result<ArrayRef> {
-    let hundredths = Decimal128Array::from_iter_values(rows.iter().map(|row| i128::from(value(row).into_inner())));
+    let hundredths =
+        Decimal128Array::from_iter_values(rows.iter().map(|row| i128::from(value(row).into_inner())));
     let typed = hundredths.with_precision_and_scale(PRECISION, SCALE);
     Ok(Arc::new(typed.map_err(|error| Error::arrow("tpch", error))?))
 }
 
 /// Days.
 pub(super) fn dates<R>(rows: &[R], value: impl Fn(&R) -> TPCHDate) -> ArrayRef {
-    Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| value(row).to_unix_epoch())))
+    Arc::new(Date32Array::from_iter_values(
+        rows.iter().map(|row| value(row).to_unix_epoch()),
+    ))
 }
 
 /// Text that the row holds.
@@ -90,7 +97,14 @@ pub(super) fn int(name: &str, doc: &str) -> Column {
 
 /// A required decimal column.
 pub(super) fn decimal(name: &str, doc: &str) -> Column {
-    Column::required(name, PrimitiveType::Decimal { precision: PRECISION.into(), scale: SCALE.unsigned_abs().into() }, doc)
+    Column::required(
+        name,
+        PrimitiveType::Decimal {
+            precision: PRECISION.into(),
+            scale: SCALE.unsigned_abs().into(),
+        },
+        doc,
+    )
 }
 
 /// A required date column.

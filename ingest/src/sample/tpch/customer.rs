@@ -20,7 +20,12 @@ pub(super) fn contract() -> Result<Contract> {
         text("c_mktsegment", "Market segment, one of five"),
         text("c_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "customer", "TPC-H: the customers who place orders", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "customer",
+        "TPC-H: the customers who place orders",
+        columns,
+    )?;
     contract.with_key(&["c_custkey"])
 }
 

@@ -30,9 +30,17 @@ pub(super) fn contract() -> Result<Contract> {
         text("l_shipmode", "Means of transport"),
         text("l_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "lineitem", "TPC-H: the lines of orders, partitioned by month of the ship date", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "lineitem",
+        "TPC-H: the lines of orders, partitioned by month of the ship date",
+        columns,
+    )?;
     // Every month holds keys of the whole range, so a question by key needs the Bloom filters to skip files.
-    contract.with_key(&["l_orderkey", "l_linenumber"])?.with_partition("l_shipdate", Transform::Month)?.with_lookups(&["l_orderkey"])
+    contract
+        .with_key(&["l_orderkey", "l_linenumber"])?
+        .with_partition("l_shipdate", Transform::Month)?
+        .with_lookups(&["l_orderkey"])
 }
 
 /// All rows at `scale`.
@@ -58,7 +66,10 @@ fn gather(rows: &[LineItem<'static>]) -> Result<Columns> {
         ("l_partkey", longs(rows, |row| row.l_partkey)),
         ("l_suppkey", longs(rows, |row| row.l_suppkey)),
         ("l_linenumber", ints(rows, |row| row.l_linenumber)),
-        ("l_quantity", decimals(rows, |row| TPCHDecimal(row.l_quantity * 100))?),
+        (
+            "l_quantity",
+            decimals(rows, |row| TPCHDecimal(row.l_quantity * 100))?,
+        ),
         ("l_extendedprice", decimals(rows, |row| row.l_extendedprice)?),
         ("l_discount", decimals(rows, |row| row.l_discount)?),
         ("l_tax", decimals(rows, |row| row.l_tax)?),

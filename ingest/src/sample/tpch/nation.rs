@@ -16,7 +16,12 @@ pub(super) fn contract() -> Result<Contract> {
         key("n_regionkey", "Region of the nation, see region.r_regionkey"),
         text("n_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "nation", "TPC-H: the nations of customers and suppliers", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "nation",
+        "TPC-H: the nations of customers and suppliers",
+        columns,
+    )?;
     contract.with_key(&["n_nationkey"])
 }
 

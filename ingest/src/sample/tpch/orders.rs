@@ -14,7 +14,10 @@ pub(super) fn contract() -> Result<Contract> {
     let columns = vec![
         key("o_orderkey", "Identifies the order"),
         key("o_custkey", "The customer, see customer.c_custkey"),
-        text("o_orderstatus", "F when all lines are final, O when none is, P else"),
+        text(
+            "o_orderstatus",
+            "F when all lines are final, O when none is, P else",
+        ),
         decimal("o_totalprice", "Price of all lines with discount and tax"),
         date("o_orderdate", "Day of the order"),
         text("o_orderpriority", "Priority, 1 to 5 with its name"),
@@ -22,9 +25,17 @@ pub(super) fn contract() -> Result<Contract> {
         int("o_shippriority", "Shipping priority"),
         text("o_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "orders", "TPC-H: the orders of customers, partitioned by month of the order date", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "orders",
+        "TPC-H: the orders of customers, partitioned by month of the order date",
+        columns,
+    )?;
     // Every month holds keys of the whole range, so a question by key needs the Bloom filters to skip files.
-    contract.with_key(&["o_orderkey"])?.with_partition("o_orderdate", Transform::Month)?.with_lookups(&["o_orderkey"])
+    contract
+        .with_key(&["o_orderkey"])?
+        .with_partition("o_orderdate", Transform::Month)?
+        .with_lookups(&["o_orderkey"])
 }
 
 /// All rows at `scale`.

@@ -17,7 +17,12 @@ pub(super) fn contract() -> Result<Contract> {
         decimal("ps_supplycost", "Cost of one"),
         text("ps_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "partsupp", "TPC-H: which supplier offers which part, at what cost", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "partsupp",
+        "TPC-H: which supplier offers which part, at what cost",
+        columns,
+    )?;
     contract.with_key(&["ps_partkey", "ps_suppkey"])
 }
 

@@ -15,7 +15,12 @@ pub(super) fn contract() -> Result<Contract> {
         text("r_name", "Name of the region"),
         text("r_comment", "Free text"),
     ];
-    let contract = Contract::new(Zone::Gold, "region", "TPC-H: the regions that nations belong to", columns)?;
+    let contract = Contract::new(
+        Zone::Gold,
+        "region",
+        "TPC-H: the regions that nations belong to",
+        columns,
+    )?;
     contract.with_key(&["r_regionkey"])
 }
 

@@ -28,6 +28,8 @@ fn case(
 
 const INVALID: (&str, &str) = ("InvalidArgument", "400");
 const ABSENT: (&str, &str) = ("NotFound", "404");
+/// A statement past a bound: no later try will pass, so it is not a matter of waiting (429).
+const TOO_LARGE: (&str, &str) = ("ResourceExhausted", "413");
 const UNSUPPORTED: (&str, &str) = ("Unimplemented", "501");
 
 fn names_and_syntax() -> Vec<Case> {
@@ -122,8 +124,8 @@ fn oversized() -> Vec<Case> {
     let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
     let long = format!("SELECT '{}'", "x".repeat(20 << 20));
     vec![
-        case("10,000-deep parentheses", deep, INVALID, &["deep"]),
-        case("20 MB of statement", long, INVALID, &["bytes"]),
+        case("10,000-deep parentheses", deep, TOO_LARGE, &["nesting", "limit"]),
+        case("20 MB of statement", long, TOO_LARGE, &["length", "limit"]),
     ]
 }
 

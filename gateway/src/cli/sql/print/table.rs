@@ -118,7 +118,7 @@ fn fit(natural: &[usize], width: usize) -> Option<Vec<usize>> {
     let room = width.checked_sub(natural.len() * 3)?;
     let cut = |cap: usize| natural.iter().map(move |width| (*width).min(cap));
     let widest = natural.iter().copied().max().unwrap_or(0);
-    let cap = (CELL_MIN.min(widest)..=widest).rev().find(|cap| cut(*cap).sum::<usize>() <= room)?;
+    let cap = (CELL_MIN.min(widest)..=widest.min(room)).rev().find(|cap| cut(*cap).sum::<usize>() <= room)?;
     Some(cut(cap).collect())
 }
 

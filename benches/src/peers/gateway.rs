@@ -1,0 +1,133 @@
+//! The gateway: a quickstart over the bench's lake, as a user starts it.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::flight::{Ask, Export, Flight, Login, connect};
+use crate::place::Place;
+use crate::process::Process;
+use crate::system::cores;
+
+/// Settings that differ from the defaults. All clients of the bench are one user, whose share would else be half of the
+/// places.
+pub const SETTINGS: [(&str, &str); 1] = [("LAKEGATE__LIMITS__PRINCIPAL_QUERIES_MAX", "64")];
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    /// `grpc://HOST:PORT`.
+    pub flight: String,
+    /// `http://HOST:PORT`.
+    pub rest: String,
+    /// Who asks.
+    pub login: Login,
+}
+
+impl Gateway {
+    /// Starts a gateway; the first start of a scale makes the lake.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(place: &Place) -> Result<Self> {
+        let mut command = Command::new(&place.gateway);
+        let free = "127.0.0.1:0";
+        command
+            .arg("quickstart")
+            .arg("--dir")
+            .arg(place.lake())
+            .args(["--scale", &place.scale.to_string()]);
+        command
+            .args(["--flight", free, "--rest", free, "--admin", free])
+            .envs(SETTINGS);
+        let mut process = Process::start("gateway", command, &place.logs(), true)?;
+        let (flight, rest) = process.await_line(ready).await?;
+        let path = place.lake().join("credentials.json");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let users: Vec<Value> = serde_json::from_str(&text)?;
+        let admin = users
+            .iter()
+            .find(|user| user["user"] == "admin")
+            .context("no user admin")?;
+        let password = admin["password"].as_str().context("no password")?.to_owned();
+        let login = Login {
+            user: "admin".to_owned(),
+            password,
+        };
+        Ok(Self {
+            process,
+            flight,
+            rest,
+            login,
+        })
+    }
+
+    /// The process's number.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.process.id()
+    }
+
+    /// A connection that is logged in.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn connect(&self) -> Result<Flight> {
+        connect(&self.flight, Some(&self.login)).await
+    }
+
+    /// An export of `sql`, all endpoints over as many connections as there are processors.
+    ///
+    /// # Errors
+    /// When a connection is refused.
+    pub async fn export(&self, name: &str, sql: &str) -> Result<Export> {
+        let ask = Ask::Statement(sql.to_owned());
+        Export::open(
+            name,
+            self.id()?,
+            (&self.flight, Some(&self.login)),
+            streams(),
+            ask,
+        )
+        .await
+    }
+
+    /// An export of `sql` as one stream, whose ticket is the statement.
+    ///
+    /// # Errors
+    /// When the connection is refused.
+    pub async fn stream(&self, name: &str, sql: &str) -> Result<Export> {
+        let ask = Ask::Tickets(vec![sql.to_owned().into()]);
+        Export::open(name, self.id()?, (&self.flight, Some(&self.login)), 1, ask).await
+    }
+
+    /// Ends the gateway.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn stop(self) -> Result<()> {
+        self.process.stop().await
+    }
+}
+
+/// Streams of a parallel export.
+pub fn streams() -> usize {
+    cores().max(2)
+}
+
+/// The addresses in `ready flight=grpc://HOST:PORT rest=http://HOST:PORT`.
+fn ready(line: &str) -> Option<(String, String)> {
+    let words = line.strip_prefix("ready ")?;
+    let word = |key: &str| {
+        words
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key))
+            .map(str::to_owned)
+    };
+    Some((word("flight=")?, word("rest=")?))
+}
