@@ -5,6 +5,9 @@
 
 use crate::Version;
 use datafusion::error::DataFusionError;
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
 
 /// The result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -137,6 +140,49 @@ impl Error {
         }
     }
 
+    /// The same failure for another one who waited for it, with the same cause behind it.
+    pub(crate) fn shared(failure: &Arc<Self>) -> Self {
+        let cause = || Box::new(Shared(Arc::clone(failure)));
+        match failure.as_ref() {
+            Self::NotFound { what, name } => Self::NotFound {
+                what,
+                name: name.clone(),
+            },
+            Self::VersionGone { table, version } => Self::VersionGone {
+                table: table.clone(),
+                version: version.clone(),
+            },
+            Self::Unsupported { table, feature } => Self::Unsupported {
+                table: table.clone(),
+                feature: feature.clone(),
+            },
+            Self::Outside { table, path } => Self::Outside {
+                table: table.clone(),
+                path: path.clone(),
+            },
+            Self::Corrupt { table, path, .. } => Self::Corrupt {
+                table: table.clone(),
+                path: path.clone(),
+                cause: cause(),
+            },
+            Self::Unavailable {
+                source_name, path, ..
+            } => Self::Unavailable {
+                source_name: source_name.clone(),
+                path: path.clone(),
+                cause: cause(),
+            },
+            Self::Invalid { key, problem } => Self::Invalid {
+                key: key.clone(),
+                problem: problem.clone(),
+            },
+            Self::Internal { doing, .. } => Self::Internal {
+                doing,
+                cause: cause(),
+            },
+        }
+    }
+
     /// Finds the error of this crate inside one of DataFusion's, through contexts, sharing and nesting.
     #[must_use]
     pub fn find(error: &DataFusionError) -> Option<&Self> {
@@ -151,6 +197,25 @@ impl Error {
             };
         }
         None
+    }
+}
+
+/// The cause of a failure that several wait for.
+#[derive(Debug)]
+struct Shared(Arc<Error>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => write!(f, "{cause}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source().and_then(|cause| cause.source())
     }
 }
 

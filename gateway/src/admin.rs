@@ -23,7 +23,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     match app.metrics.text(&app) {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, Answer::of(&error, "metrics").message).into_response(),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Answer::of(&error, "metrics").message,
+        )
+            .into_response(),
     }
 }
 

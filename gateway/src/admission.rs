@@ -67,11 +67,17 @@ impl Admission {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let count = running.entry(subject.to_owned()).or_default();
         if *count >= self.principal_max {
-            return Err(Error::Busy { what: "running for this user" });
+            return Err(Error::Busy {
+                what: "running for this user",
+            });
         }
         *count += 1;
         drop(running);
-        Ok(Place { _permit: permit, running: Arc::clone(&self.running), subject: subject.to_owned() })
+        Ok(Place {
+            _permit: permit,
+            running: Arc::clone(&self.running),
+            subject: subject.to_owned(),
+        })
     }
 
     async fn wait(&self) -> Result<OwnedSemaphorePermit> {

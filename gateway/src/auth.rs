@@ -40,31 +40,53 @@ pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Authenticate
 /// `NoCredentials` when there is no such header, `Authorization` when it is neither Basic nor Bearer.
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials> {
     let header = headers.get(AUTHORIZATION).ok_or(Error::NoCredentials)?;
-    let text = header.to_str().map_err(|_| Error::Authorization { problem: "it is not ASCII" })?;
-    let (scheme, value) = text.trim().split_once(' ').ok_or(Error::Authorization { problem: "it has no value" })?;
+    let text = header.to_str().map_err(|_| Error::Authorization {
+        problem: "it is not ASCII",
+    })?;
+    let (scheme, value) = text.trim().split_once(' ').ok_or(Error::Authorization {
+        problem: "it has no value",
+    })?;
     let value = value.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Credentials::Bearer(Secret::from(value.to_owned())));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(Error::Authorization { problem: "the scheme is neither Basic nor Bearer" });
+        return Err(Error::Authorization {
+            problem: "the scheme is neither Basic nor Bearer",
+        });
     }
-    let decoded = BASIC.decode(value).map_err(|_| Error::Authorization { problem: "it is not base64" })?;
-    let pair = String::from_utf8(decoded).map_err(|_| Error::Authorization { problem: "it is not UTF-8" })?;
-    let (user, password) = pair.split_once(':').ok_or(Error::Authorization { problem: "it has no colon" })?;
-    Ok(Credentials::Basic { user: user.to_owned(), password: Secret::from(password.to_owned()) })
+    let decoded = BASIC.decode(value).map_err(|_| Error::Authorization {
+        problem: "it is not base64",
+    })?;
+    let pair = String::from_utf8(decoded).map_err(|_| Error::Authorization {
+        problem: "it is not UTF-8",
+    })?;
+    let (user, password) = pair.split_once(':').ok_or(Error::Authorization {
+        problem: "it has no colon",
+    })?;
+    Ok(Credentials::Basic {
+        user: user.to_owned(),
+        password: Secret::from(password.to_owned()),
+    })
 }
 
 /// Options of a session cookie that was made for the same subject; anything else in a cookie is no error, since
 /// clients keep cookies longer than they should.
 async fn cookie_options(app: &App, headers: &HeaderMap, subject: &str) -> Option<BTreeMap<String, String>> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok());
     let value = cookies
         .flat_map(|header| header.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, _)| *name == SESSION_COOKIE)
         .map(|(_, value)| value.trim_matches('"').to_owned())?;
-    let proven = app.identity.authenticate(&Credentials::Bearer(Secret::from(value))).await.ok()?;
+    let proven = app
+        .identity
+        .authenticate(&Credentials::Bearer(Secret::from(value)))
+        .await
+        .ok()?;
     (proven.principal.subject() == subject).then_some(proven.options)
 }
 
@@ -80,7 +102,11 @@ mod tests {
 
     #[test]
     fn basic_is_read_with_and_without_padding() {
-        for value in ["Basic YW5uOnNlY3JldA==", "basic YW5uOnNlY3JldA", "Basic  YW5uOnNlY3JldA="] {
+        for value in [
+            "Basic YW5uOnNlY3JldA==",
+            "basic YW5uOnNlY3JldA",
+            "Basic  YW5uOnNlY3JldA=",
+        ] {
             match parsed(value) {
                 Ok(Credentials::Basic { user, password }) => {
                     assert_eq!((user.as_str(), password.expose()), ("ann", "secret"));
@@ -92,9 +118,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        assert!(matches!(credentials(&HeaderMap::new()), Err(Error::NoCredentials)));
+        assert!(matches!(
+            credentials(&HeaderMap::new()),
+            Err(Error::NoCredentials)
+        ));
         for value in ["Basic", "Basic !!!", "Digest x", "Basic YW5u", "Bearer"] {
-            assert!(matches!(parsed(value), Err(Error::Authorization { .. })), "{value}");
+            assert!(
+                matches!(parsed(value), Err(Error::Authorization { .. })),
+                "{value}"
+            );
         }
     }
 }

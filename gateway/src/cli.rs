@@ -111,8 +111,14 @@ mod tests {
         root.build();
         for command in root.get_subcommands() {
             let name = command.get_name();
-            assert!(command.get_about().is_some() && command.get_long_about().is_some(), "{name}");
-            assert!(command.get_after_long_help().is_some(), "{name} shows no examples");
+            assert!(
+                command.get_about().is_some() && command.get_long_about().is_some(),
+                "{name}"
+            );
+            assert!(
+                command.get_after_long_help().is_some(),
+                "{name} shows no examples"
+            );
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{name} {}", argument.get_id());
             }
@@ -121,8 +127,15 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_told_from_help() {
-        for (line, code) in [("lakegate", 2), ("lakegate --help", 0), ("lakegate serv", 2), ("lakegate check", 2)] {
-            let error = Arguments::command().try_get_matches_from(line.split(' ')).unwrap_err();
+        for (line, code) in [
+            ("lakegate", 2),
+            ("lakegate --help", 0),
+            ("lakegate serv", 2),
+            ("lakegate check", 2),
+        ] {
+            let error = Arguments::command()
+                .try_get_matches_from(line.split(' '))
+                .unwrap_err();
             assert_eq!(error.exit_code(), code, "{line}");
         }
     }

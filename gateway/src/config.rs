@@ -107,7 +107,10 @@ impl Config {
 }
 
 /// The environment of this process.
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
 fn process_environment() -> impl Iterator<Item = (String, String)> {
     let text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))

@@ -35,7 +35,10 @@ pub fn plain_type(data_type: &DataType) -> DataType {
 }
 
 fn plain_field(field: &FieldRef) -> Field {
-    field.as_ref().clone().with_data_type(plain_type(field.data_type()))
+    field
+        .as_ref()
+        .clone()
+        .with_data_type(plain_type(field.data_type()))
 }
 
 /// The columns as a client sees them, without the metadata of the house.
@@ -91,9 +94,15 @@ pub fn table_schema(schema: &Schema, catalog: &str, db_schema: &str, table: &str
 fn type_metadata(data_type: &DataType) -> HashMap<String, String> {
     let name = planner::type_name(data_type);
     let mut metadata = HashMap::from([
-        (format!("{FLIGHT_SQL}TYPE_NAME"), name.split('(').next().unwrap_or_default().to_owned()),
+        (
+            format!("{FLIGHT_SQL}TYPE_NAME"),
+            name.split('(').next().unwrap_or_default().to_owned(),
+        ),
         (format!("{FLIGHT_SQL}IS_AUTO_INCREMENT"), "0".to_owned()),
-        (format!("{FLIGHT_SQL}IS_CASE_SENSITIVE"), if is_text(data_type) { "1" } else { "0" }.to_owned()),
+        (
+            format!("{FLIGHT_SQL}IS_CASE_SENSITIVE"),
+            if is_text(data_type) { "1" } else { "0" }.to_owned(),
+        ),
         (format!("{FLIGHT_SQL}IS_READ_ONLY"), "1".to_owned()),
         (format!("{FLIGHT_SQL}IS_SEARCHABLE"), "1".to_owned()),
     ]);
@@ -134,7 +143,11 @@ pub fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatc
         .map(|(column, field)| plain_column(column, field.data_type()))
         .collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }
 
 fn plain_column(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {

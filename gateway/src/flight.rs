@@ -12,10 +12,10 @@ mod handshake;
 mod info;
 mod metadata;
 mod prepared;
+mod rows;
 mod screen;
 mod session_options;
 mod sql_info;
-mod rows;
 mod xdbc;
 
 use std::pin::Pin;
@@ -24,8 +24,8 @@ use std::time::Instant;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, PutResult, SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::{Stream, StreamExt, stream};
 use http::HeaderMap;
@@ -65,7 +65,15 @@ impl Call {
         let (metadata, _, message) = request.into_parts();
         let headers = metadata.into_headers();
         let id = request_id(&headers);
-        (Self { method, id, headers, began: Instant::now() }, message)
+        (
+            Self {
+                method,
+                id,
+                headers,
+                began: Instant::now(),
+            },
+            message,
+        )
     }
 
     /// Counts the call and turns a failure into its status.
@@ -110,7 +118,10 @@ impl FlightService for Flight {
         call.close(&self.app, outcome)
     }
 
-    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
         let (call, criteria) = Call::open("ListFlights", request);
         let outcome = async {
             let context = self.context(&call).await?;
@@ -121,14 +132,20 @@ impl FlightService for Flight {
         call.close(&self.app, outcome)
     }
 
-    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         let (call, descriptor) = Call::open("GetFlightInfo", request);
         let outcome = async { info::flight_info(&self.app, &self.context(&call).await?, descriptor).await };
         let outcome = outcome.await;
         call.close(&self.app, outcome)
     }
 
-    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<PollInfo>, Status> {
         let (call, descriptor) = Call::open("PollFlightInfo", request);
         let outcome = async { info::poll(&self.app, &self.context(&call).await?, descriptor).await };
         let outcome = outcome.await;
@@ -149,13 +166,16 @@ impl FlightService for Flight {
         call.close(&self.app, outcome)
     }
 
-    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+    async fn do_put(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoPutStream>, Status> {
         let (call, messages) = Call::open("DoPut", request);
         let outcome = async {
             let context = self.context(&call).await?;
             bind::answer(&self.app, &context, messages).await
         };
-        let outcome = outcome.await.map(|put| put.map(|result| one(result)));
+        let outcome = outcome.await.map(|put| put.map(one));
         call.close(&self.app, outcome)
     }
 
@@ -165,15 +185,23 @@ impl FlightService for Flight {
             let context = self.context(&call).await?;
             actions::answer(&self.app, &context, action).await
         };
-        let outcome = outcome.await.map(|response| response.map(|body| one(arrow_flight::Result { body })));
+        let outcome = outcome
+            .await
+            .map(|response| response.map(|body| one(arrow_flight::Result { body })));
         call.close(&self.app, outcome)
     }
 
-    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Self::ListActionsStream>, Status> {
         let (call, _) = Call::open("ListActions", request);
         let outcome = self.context(&call).await.map(|_| {
             let types = actions::NAMES.iter().map(|(name, text)| {
-                Ok(ActionType { r#type: (*name).to_owned(), description: (*text).to_owned() })
+                Ok(ActionType {
+                    r#type: (*name).to_owned(),
+                    description: (*text).to_owned(),
+                })
             });
             Response::new(stream::iter(types).boxed() as Self::ListActionsStream)
         });
@@ -185,7 +213,12 @@ impl FlightService for Flight {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let (call, _) = Call::open("DoExchange", request);
-        call.close(&self.app, Err(Error::Unsupported { what: "DoExchange".to_owned() }))
+        call.close(
+            &self.app,
+            Err(Error::Unsupported {
+                what: "DoExchange".to_owned(),
+            }),
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +46,10 @@ pub(crate) struct Listener {
 pub(crate) async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| Error::Malformed { what: "listen address", problem: format!("{name} {address}: {error}") })
+        .map_err(|error| Error::Malformed {
+            what: "listen address",
+            problem: format!("{name} {address}: {error}"),
+        })
 }
 
 /// The TLS side of a listener; none when no certificate is configured.
@@ -54,7 +57,9 @@ pub(crate) async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpL
 /// # Errors
 /// `Malformed` naming the file that cannot be read.
 pub(crate) fn tls(config: &Tls) -> Result<Option<TlsAcceptor>> {
-    let Some((certificate, key)) = config.pair() else { return Ok(None) };
+    let Some((certificate, key)) = config.pair() else {
+        return Ok(None);
+    };
     let bad = |path: &Path, error: &dyn std::fmt::Display| Error::Malformed {
         what: "TLS file",
         problem: format!("{}: {error}", path.display()),
@@ -102,7 +107,11 @@ pub(crate) async fn serve(listener: Listener, limits: Limits, metrics: Metrics, 
             continue;
         };
         let connected = metrics.connection(listener.name);
-        let (builder, router, tls) = (Arc::clone(&builder), listener.router.clone(), listener.tls.clone());
+        let (builder, router, tls) = (
+            Arc::clone(&builder),
+            listener.router.clone(),
+            listener.tls.clone(),
+        );
         let (watcher, handshake_max) = (graceful.watcher(), limits.header_timeout);
         let work = async move {
             let _held = (place, connected);
@@ -110,17 +119,16 @@ pub(crate) async fn serve(listener: Listener, limits: Limits, metrics: Metrics, 
                 tracing::debug!(%peer, problem, "connection ended");
             }
         };
-        spawn(work);
+        // One task a connection; it ends with the connection or the process.
+        tokio::spawn(work);
     }
     drop(listener.socket);
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!(listener = listener.name, "stopped with answers still running");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "one task a connection; it ends with the connection or the process")]
-fn spawn(work: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(work);
 }
 
 async fn connection(
@@ -129,14 +137,17 @@ async fn connection(
     handshake_max: Duration,
     builder: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     match tls {
         None => serve_stream(stream, builder, router, watcher).await,
         Some(tls) => {
             let handshake = tokio::time::timeout(handshake_max, tls.accept(stream));
-            let stream = handshake.await.map_err(|_| "TLS handshake too slow")?.map_err(|error| error.to_string())?;
+            let stream = handshake
+                .await
+                .map_err(|_| "TLS handshake too slow")?
+                .map_err(|error| error.to_string())?;
             serve_stream(stream, builder, router, watcher).await
         }
     }
@@ -146,10 +157,12 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     builder: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
 ) -> Result<(), String> {
     let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
     watcher.watch(connection).await.map_err(|error| error.to_string())
 }
 

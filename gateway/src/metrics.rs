@@ -1,6 +1,8 @@
 //! What is counted, with every name in one place. `/metrics` of the admin listener prints it in Prometheus' text form.
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -25,10 +27,22 @@ impl Metrics {
     pub fn new() -> Result<Self> {
         let registry = Registry::new();
         let metrics = Self {
-            requests: counter("lakegate_requests_total", "Calls answered.", &["protocol", "method", "code"])?,
-            durations: histogram("lakegate_request_duration_seconds", "Time to the head of an answer.", &["protocol", "method"])?,
+            requests: counter(
+                "lakegate_requests_total",
+                "Calls answered.",
+                &["protocol", "method", "code"],
+            )?,
+            durations: histogram(
+                "lakegate_request_duration_seconds",
+                "Time to the head of an answer.",
+                &["protocol", "method"],
+            )?,
             rows: counter("lakegate_rows_sent_total", "Rows sent to clients.", &["protocol"])?,
-            bytes: counter("lakegate_bytes_sent_total", "Bytes of encoded rows sent to clients.", &["protocol"])?,
+            bytes: counter(
+                "lakegate_bytes_sent_total",
+                "Bytes of encoded rows sent to clients.",
+                &["protocol"],
+            )?,
             connections: gauge("lakegate_connections", "Connections open now.", &["protocol"])?,
             queries: gauge("lakegate_queries", "Queries now, by state.", &["state"])?,
             registry,
@@ -50,7 +64,9 @@ impl Metrics {
     /// A call was answered.
     pub fn answered(&self, protocol: &str, method: &str, code: &str, seconds: f64) {
         self.requests.with_label_values(&[protocol, method, code]).inc();
-        self.durations.with_label_values(&[protocol, method]).observe(seconds);
+        self.durations
+            .with_label_values(&[protocol, method])
+            .observe(seconds);
     }
 
     /// Rows went out.
@@ -72,11 +88,19 @@ impl Metrics {
     /// `Internal` when encoding fails.
     pub fn text(&self, app: &App) -> Result<String> {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.queries.with_label_values(&["running"]).set(count(app.engine.running()));
-        self.queries.with_label_values(&["waiting"]).set(count(app.admission.waiting()));
+        self.queries
+            .with_label_values(&["running"])
+            .set(count(app.engine.running()));
+        self.queries
+            .with_label_values(&["waiting"])
+            .set(count(app.admission.waiting()));
         let mut bytes = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut bytes).map_err(internal)?;
-        String::from_utf8(bytes).map_err(|error| Error::Internal { message: error.to_string() })
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut bytes)
+            .map_err(internal)?;
+        String::from_utf8(bytes).map_err(|error| Error::Internal {
+            message: error.to_string(),
+        })
     }
 }
 
@@ -91,7 +115,9 @@ impl Drop for Connected {
 }
 
 fn internal(error: prometheus::Error) -> Error {
-    Error::Internal { message: error.to_string() }
+    Error::Internal {
+        message: error.to_string(),
+    }
 }
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
@@ -103,6 +129,8 @@ fn gauge(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
 }
 
 fn histogram(name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
-    let buckets = vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+    let buckets = vec![
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+    ];
     HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels).map_err(internal)
 }

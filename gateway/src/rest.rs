@@ -17,7 +17,10 @@ mod ask;
 mod caller;
 mod columns;
 mod cursor;
-#[expect(unused_qualifications, reason = "the OpenAPI macros write names of datasets in full")]
+#[expect(
+    unused_qualifications,
+    reason = "the OpenAPI macros write names of datasets in full"
+)]
 mod datasets;
 mod deliver;
 mod document;
@@ -27,7 +30,10 @@ mod filter;
 mod health;
 mod identifier;
 mod keyset;
-#[expect(unused_qualifications, reason = "the OpenAPI macros write names of openapi in full")]
+#[expect(
+    unused_qualifications,
+    reason = "the OpenAPI macros write names of openapi in full"
+)]
 mod openapi;
 mod order;
 mod page;

@@ -32,7 +32,11 @@ impl RunningQueries {
         *count += 1;
         let cancelled = token.clone();
         drop(queries);
-        Registered { queries: self.clone(), key, cancelled }
+        Registered {
+            queries: self.clone(),
+            key,
+            cancelled,
+        }
     }
 
     /// Cancels the query `id` of `subject`; false when it does not run here.
@@ -50,7 +54,11 @@ impl RunningQueries {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut queries = self.queries.queries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queries = self
+            .queries
+            .queries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = queries.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {

@@ -85,7 +85,9 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
     let tls = listen::tls(&config.tls)?;
     let app = build(config, environment).await?;
     let address = |socket: &tokio::net::TcpListener| {
-        socket.local_addr().map_err(|error| Error::Internal { message: error.to_string() })
+        socket.local_addr().map_err(|error| Error::Internal {
+            message: error.to_string(),
+        })
     };
     let mut running = Running {
         flight: address(&flight_socket)?,
@@ -95,12 +97,32 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         listeners: JoinSet::new(),
     };
     let rooms = [
-        Listener { socket: flight_socket, name: "flight", router: flight::router(Arc::clone(&app)), tls: tls.clone() },
-        Listener { socket: rest_socket, name: "rest", router: rest::router(Arc::clone(&app)), tls },
-        Listener { socket: admin_socket, name: "admin", router: admin::router(Arc::clone(&app)), tls: None },
+        Listener {
+            socket: flight_socket,
+            name: "flight",
+            router: flight::router(Arc::clone(&app)),
+            tls: tls.clone(),
+        },
+        Listener {
+            socket: rest_socket,
+            name: "rest",
+            router: rest::router(Arc::clone(&app)),
+            tls,
+        },
+        Listener {
+            socket: admin_socket,
+            name: "admin",
+            router: admin::router(Arc::clone(&app)),
+            tls: None,
+        },
     ];
     for room in rooms {
-        let served = listen::serve(room, app.config.limits.clone(), app.metrics.clone(), running.stop.clone());
+        let served = listen::serve(
+            room,
+            app.config.limits.clone(),
+            app.metrics.clone(),
+            running.stop.clone(),
+        );
         running.listeners.spawn(served);
     }
     Ok(running)

@@ -74,15 +74,25 @@ pub(crate) fn options(app: &App, session: &planner::Session) -> BTreeMap<String,
         ("timezone", &session.time_zone, &defaults.time_zone),
     ];
     let changed = pairs.into_iter().filter(|(_, value, default)| value != default);
-    changed.map(|(key, value, _)| (key.to_owned(), value.clone())).collect()
+    changed
+        .map(|(key, value, _)| (key.to_owned(), value.clone()))
+        .collect()
 }
 
 /// The id of a call: the caller's when it is plain, else a new one.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     let is_plain = |id: &&str| {
-        !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        !id.is_empty()
+            && id.len() <= 64
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    match headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain) {
+    match headers
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .filter(is_plain)
+    {
         Some(id) => id.to_owned(),
         None => Uuid::now_v7().simple().to_string(),
     }

@@ -23,10 +23,18 @@ pub struct Answer {
 impl Answer {
     /// The answer for `error` in the request `id`; writes the log line.
     pub fn of(error: &Error, id: &str) -> Self {
-        let answer = Self { kind: kind(error), code: code(error), message: error.to_string(), hint: hint(error) };
+        let answer = Self {
+            kind: kind(error),
+            code: code(error),
+            message: error.to_string(),
+            hint: hint(error),
+        };
         if answer.kind == ErrorKind::Internal {
             tracing::error!(request = id, code = answer.code, error = %chain(error), "request failed");
-            return Self { message: format!("internal error; the log has it as request {id}"), ..answer };
+            return Self {
+                message: format!("internal error; the log has it as request {id}"),
+                ..answer
+            };
         }
         tracing::debug!(request = id, code = answer.code, error = %chain(error), "request refused");
         answer
@@ -113,7 +121,9 @@ fn code(error: &Error) -> &'static str {
         Error::Identity(error) => match error.kind() {
             policies::ErrorKind::Unauthenticated => "LG2001",
             policies::ErrorKind::TooMuch => "LG2002",
-            policies::ErrorKind::Invalid | policies::ErrorKind::Unavailable | policies::ErrorKind::Internal => "LG2003",
+            policies::ErrorKind::Invalid
+            | policies::ErrorKind::Unavailable
+            | policies::ErrorKind::Internal => "LG2003",
         },
         Error::NoCredentials | Error::Authorization { .. } => "LG2001",
         Error::Ticket => "LG2004",

@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Internal` when the filter cannot be read, which the config's check has excluded.
 pub(crate) fn start(config: &Telemetry) -> Result<()> {
-    let filter = config.filter().map_err(|fault| Error::Internal { message: fault.to_string() })?;
+    let filter = config.filter().map_err(|fault| Error::Internal {
+        message: fault.to_string(),
+    })?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match config.format {

@@ -10,8 +10,8 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use planner::{Partition, Pins, Query, Session};
 use policies::{Principal, Seal};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -93,9 +93,15 @@ pub fn seal<T: Purpose>(
     content: T,
 ) -> Result<Vec<u8>> {
     let expires = now().saturating_add(lifetime.as_secs());
-    let sealed =
-        Sealed { subject: principal.subject().to_owned(), session: session.clone(), expires, content };
-    let bytes = postcard::to_allocvec(&sealed).map_err(|error| Error::Internal { message: error.to_string() })?;
+    let sealed = Sealed {
+        subject: principal.subject().to_owned(),
+        session: session.clone(),
+        expires,
+        content,
+    };
+    let bytes = postcard::to_allocvec(&sealed).map_err(|error| Error::Internal {
+        message: error.to_string(),
+    })?;
     Ok(seal.seal(T::NAME, &bytes)?)
 }
 
@@ -112,7 +118,10 @@ pub fn open<T: Purpose>(seal: &Seal, principal: &Principal, bytes: &[u8]) -> Res
     if sealed.expires <= now() {
         return Err(Error::TicketExpired);
     }
-    Ok(Opened { session: sealed.session, content: sealed.content })
+    Ok(Opened {
+        session: sealed.session,
+        content: sealed.content,
+    })
 }
 
 impl Statement {
@@ -152,14 +161,20 @@ pub fn read_values(bytes: &[u8]) -> Result<RecordBatch> {
     let mut reader = StreamReader::try_new(bytes, None).map_err(internal)?;
     match reader.next() {
         Some(batch) => batch.map_err(internal),
-        None => Err(Error::Internal { message: "no values in a ticket".to_owned() }),
+        None => Err(Error::Internal {
+            message: "no values in a ticket".to_owned(),
+        }),
     }
 }
 
 fn internal(error: arrow::error::ArrowError) -> Error {
-    Error::Internal { message: error.to_string() }
+    Error::Internal {
+        message: error.to_string(),
+    }
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }

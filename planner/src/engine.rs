@@ -214,6 +214,17 @@ impl Engine {
             StatementKind::Explain => explain::redacted,
             StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
         };
+        if rows == 0 {
+            let nothing = stream::empty();
+            return Ok(execute::start(
+                &self.runtime,
+                &inner.running,
+                columns,
+                nothing,
+                bounds,
+                change,
+            ));
+        }
         let first = inner.run(request, query, &prepared, &resolution, 0).await?;
         let (request, query) = (request.clone(), query.clone());
         let running = inner.running.clone();

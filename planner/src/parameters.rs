@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, Result};
@@ -18,24 +19,61 @@ use crate::error::{Error, Result};
 /// The parameters of a plan in order of position. One whose type cannot be told is text.
 ///
 /// # Errors
-/// `Invalid` when one parameter is wanted with two types, or a position is missing.
+/// `Parameter` when one parameter is wanted with two types, or a position is missing.
 pub(crate) fn wanted(plan: &LogicalPlan) -> Result<Vec<FieldRef>> {
-    let found: HashMap<String, Option<FieldRef>> = plan.get_parameter_fields()?;
+    let found = found(plan)?;
     let mut fields = Vec::with_capacity(found.len());
     for position in 1..=found.len() {
         let name = format!("${position}");
-        let Some(field) = found.get(&name) else {
+        let Some(data_type) = found.get(&name) else {
             return Err(Error::Parameter {
                 position,
                 problem: "is missing in the statement".to_owned(),
             });
         };
-        let data_type = field
-            .as_ref()
-            .map_or(DataType::Utf8, |field| plain(field.data_type()));
+        let data_type = data_type.as_ref().map_or(DataType::Utf8, plain);
         fields.push(Arc::new(Field::new(name, data_type, true)));
     }
     Ok(fields)
+}
+
+/// The type that each parameter is wanted with. The engine's own walk would refuse a parameter that stands once beside
+/// a column and once beside a number, because the column's type carries metadata and the number's does not.
+fn found(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
+    let mut found: HashMap<String, Option<DataType>> = HashMap::new();
+    let mut clash = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                let (expr, cast) = match expr {
+                    Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
+                    Expr::TryCast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
+                    other => (other, None),
+                };
+                if let Expr::Placeholder(placeholder) = expr {
+                    // The engine tells no type for `CAST(? AS BIGINT)`; what it is cast to is what is wanted.
+                    let inferred = placeholder.field.as_ref().map(|field| field.data_type());
+                    let wanted = inferred.or(cast).cloned();
+                    let known = found.entry(placeholder.id.clone()).or_default();
+                    match (known.as_ref(), wanted) {
+                        (Some(first), Some(second)) if plain(first) != plain(&second) => {
+                            clash.get_or_insert_with(|| (placeholder.id.clone(), name(first), name(&second)));
+                        }
+                        (None, Some(wanted)) => *known = Some(wanted),
+                        _ => {}
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match clash {
+        None => Ok(found),
+        Some((id, first, second)) => Err(Error::Parameter {
+            position: id.trim_start_matches('$').parse().unwrap_or(0),
+            problem: format!("is wanted as {first} and as {second}; cast it to one of them"),
+        }),
+    }
 }
 
 /// Views are the engine's own affair; a client declares plain text and bytes.

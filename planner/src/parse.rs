@@ -11,8 +11,9 @@ mod show;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 pub(crate) use settings::known as known_setting;
 
@@ -77,6 +78,7 @@ fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
         })?;
     bounds::check_tokens(&tokens, config)?;
     bounds::number_parameters(&mut tokens)?;
+    let refused = writing(&tokens);
     Parser::new(&dialect)
         .with_recursion_limit(config.depth_max)
         .with_tokens_with_locations(tokens)
@@ -86,8 +88,41 @@ fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
                 what: "nesting of the statement",
                 limit: config.depth_max.to_string(),
             },
-            other => placed(syntax_error(&other), sql),
+            // A statement that we do not run need not be one that we can read.
+            other => refused.unwrap_or_else(|| placed(syntax_error(&other), sql)),
         })
+}
+
+/// The refusal of a text that begins like a statement that writes.
+fn writing(tokens: &[TokenWithSpan]) -> Option<Error> {
+    let mut words = tokens.iter().filter_map(|token| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word),
+        _ => None,
+    });
+    let first = words.next()?;
+    let writes = matches!(
+        first.keyword,
+        Keyword::ALTER
+            | Keyword::COPY
+            | Keyword::CREATE
+            | Keyword::DELETE
+            | Keyword::DROP
+            | Keyword::GRANT
+            | Keyword::INSERT
+            | Keyword::LOAD
+            | Keyword::MERGE
+            | Keyword::REVOKE
+            | Keyword::TRUNCATE
+            | Keyword::UNLOAD
+            | Keyword::UPDATE
+            | Keyword::VACUUM
+    );
+    let rest = words
+        .take(2)
+        .take_while(|word| word.keyword != Keyword::NoKeyword)
+        .map(|word| word.value.to_uppercase());
+    let what: Vec<String> = std::iter::once(first.value.to_uppercase()).chain(rest).collect();
+    writes.then(|| Error::Unsupported { what: what.join(" ") })
 }
 
 /// An error at the end of the text comes without a place; its place is the end.

@@ -1,6 +1,7 @@
 //! The engine's session for one statement: the only place where a DataFusion session comes to be.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
@@ -16,10 +17,15 @@ use crate::request::Session;
 use crate::resolve::Resolution;
 use crate::stores::SourceStores;
 
+/// Time zones that are kept ready.
+const ZONES_MAX: usize = 64;
+
 /// What every session starts from: the functions, the rules and the shared runtime.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     base: SessionState,
+    /// The same for each time zone seen: functions such as `now()` take their zone when a state is built.
+    zones: Mutex<HashMap<String, SessionState>>,
     runtime: Arc<RuntimeEnv>,
     memory: Arc<dyn MemoryPool>,
     query_bytes_max: usize,
@@ -50,6 +56,7 @@ impl Sessions {
             .build();
         Ok(Self {
             base,
+            zones: Mutex::default(),
             runtime,
             memory,
             query_bytes_max: bytes(config.query_memory_max),
@@ -68,12 +75,11 @@ impl Sessions {
             self.runtime
                 .register_object_store(url.as_ref(), Arc::clone(store));
         }
-        let mut state = self.base.clone();
+        let mut state = self.in_zone(&session.time_zone);
         state.register_catalog_list(Arc::clone(&resolution.catalogs));
         let options = state.config_mut().options_mut();
         options.catalog.default_catalog.clone_from(&session.catalog);
         options.catalog.default_schema.clone_from(&session.schema);
-        options.execution.time_zone = Some(session.time_zone.clone());
         if let Some(count) = partitions {
             options.execution.target_partitions = count;
             options.execution.enable_file_stream_work_stealing = false;
@@ -82,6 +88,22 @@ impl Sessions {
         }
         state.mark_start_execution();
         Ok(state)
+    }
+
+    fn in_zone(&self, time_zone: &str) -> SessionState {
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = zones.get(time_zone) {
+            return state.clone();
+        }
+        let mut config = self.base.config().clone();
+        config.options_mut().execution.time_zone = Some(time_zone.to_owned());
+        let state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_config(config)
+            .build();
+        if zones.len() < ZONES_MAX {
+            zones.insert(time_zone.to_owned(), state.clone());
+        }
+        state
     }
 
     /// The context that a plan runs in, with a memory bound of its own.

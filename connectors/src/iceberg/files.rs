@@ -237,10 +237,11 @@ fn summary_range(of: &Snapshot, file: &ManifestFile, column: usize) -> Range {
         return range;
     };
     for (place, field) in spec.fields().iter().enumerate() {
-        if field.source_id == id && !matches!(field.transform, Transform::Void | Transform::Unknown) {
-            if let Some(summary) = summaries.get(place) {
-                range = range.intersect(summary_side(of, spec, place, summary, column));
-            }
+        if field.source_id == id
+            && !matches!(field.transform, Transform::Void | Transform::Unknown)
+            && let Some(summary) = summaries.get(place)
+        {
+            range = range.intersect(summary_side(of, spec, place, summary, column));
         }
     }
     range

@@ -82,9 +82,9 @@ impl Lake {
         by: &[(i32, Transform)],
     ) -> Table {
         let mut spec = UnboundPartitionSpec::builder();
-        for (id, transform) in by {
+        for (place, (id, transform)) in by.iter().enumerate() {
             spec = spec
-                .add_partition_field(*id, format!("p{id}_{}", transform.dedup_name()), *transform)
+                .add_partition_field(*id, format!("p{id}_{place}"), *transform)
                 .unwrap();
         }
         let creation = TableCreation::builder()

@@ -121,36 +121,8 @@ impl MetadataStore {
     ) -> Result<Entry> {
         // The path is part of no other table's files, and a refused path must not be answered from memory either.
         self.warehouse.path(table, location)?;
-        self.cache
-            .try_get_with_by_ref(location, read)
-            .await
-            .map_err(|shared| match Arc::try_unwrap(shared) {
-                Ok(error) => error,
-                // Another waiter holds the first one, so this one is told the same with a printed cause.
-                Err(shared) => corrupt_or_same(&shared, table, location),
-            })
-    }
-}
-
-/// The error of a shared read for each further waiter.
-fn corrupt_or_same(shared: &Arc<Error>, table: &str, location: &str) -> Error {
-    match shared.as_ref() {
-        Error::Unavailable {
-            source_name, path, ..
-        } => Error::Unavailable {
-            source_name: source_name.clone(),
-            path: path.clone(),
-            cause: Box::new(Arc::clone(shared)),
-        },
-        Error::Outside { table, path } => Error::Outside {
-            table: table.clone(),
-            path: path.clone(),
-        },
-        _ => Error::Corrupt {
-            table: table.to_owned(),
-            path: location.to_owned(),
-            cause: Box::new(Arc::clone(shared)),
-        },
+        let known = self.cache.try_get_with_by_ref(location, read).await;
+        known.map_err(|failure| Error::shared(&failure))
     }
 }
 

@@ -141,46 +141,24 @@ struct Reader {
 }
 
 impl Reader {
-    async fn footer(&mut self) -> Result<Arc<ParquetMetaData>, ParquetError> {
-        let footers = self.factory.footers.clone();
+    async fn footer(&mut self) -> Result<Arc<ParquetMetaData>> {
         let (inner, size) = (&mut self.inner, self.size);
+        let (factory, path) = (&self.factory, &self.path);
         let load = async {
             let reader = ParquetMetaDataReader::new()
                 .with_page_index_policy(PageIndexPolicy::Optional)
                 .with_prefetch_hint(Some(FOOTER_BYTES_HINT));
-            reader.load_and_finish(inner, size).await.map(Arc::new)
-        };
-        let footer = match footers.try_get_with_by_ref(&self.path, load).await {
-            Ok(footer) => footer,
-            Err(shared) => {
-                // The first waiter takes the error itself, each further one a printed copy.
-                let error = Arc::try_unwrap(shared)
-                    .unwrap_or_else(|shared| ParquetError::General(shared.to_string()));
-                return Err(self.explain(error).await);
+            match reader.load_and_finish(inner, size).await {
+                Ok(footer) => Ok(Arc::new(footer)),
+                Err(error) => Err(explain(factory, path, size, error).await),
             }
         };
+        let known = factory.footers.try_get_with_by_ref(path, load).await;
+        let footer = known.map_err(|failure| Error::shared(&failure))?;
         if let Some(expected) = &self.expected {
-            expected
-                .check(&self.factory.table, &self.path, &footer)
-                .map_err(external)?;
+            expected.check(&factory.table, path, &footer)?;
         }
         Ok(footer)
-    }
-
-    /// Why the footer could not be read: a file of another size than its manifest says is told as that.
-    async fn explain(&self, error: ParquetError) -> ParquetError {
-        match self.factory.warehouse.store().head(&self.path).await {
-            Ok(found) if found.size != self.size => {
-                let cause = format!("has {} bytes where its manifest says {}", found.size, self.size);
-                external(corrupt(&self.factory.table, &self.path, cause.into()))
-            }
-            Ok(_) => named(&self.factory, &self.path, error),
-            Err(lost) => external(
-                self.factory
-                    .warehouse
-                    .lost(&self.factory.table, self.path.as_ref(), lost),
-            ),
-        }
     }
 }
 
@@ -193,7 +171,7 @@ impl AsyncFileReader for Reader {
             self.inner
                 .get_bytes(range)
                 .await
-                .map_err(|error| named(&self.factory, &self.path, error))
+                .map_err(|error| external(named(&self.factory, &self.path, error)))
         }
         .boxed()
     }
@@ -210,7 +188,7 @@ impl AsyncFileReader for Reader {
             self.inner
                 .get_byte_ranges(ranges)
                 .await
-                .map_err(|error| named(&self.factory, &self.path, error))
+                .map_err(|error| external(named(&self.factory, &self.path, error)))
         }
         .boxed()
     }
@@ -219,20 +197,31 @@ impl AsyncFileReader for Reader {
         &'a mut self,
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
-        self.footer().boxed()
+        async move { self.footer().await.map_err(external) }.boxed()
+    }
+}
+
+/// Why a footer could not be read: a file of another size than its manifest says is told as that.
+async fn explain(factory: &ReaderFactory, path: &Path, size: u64, error: ParquetError) -> Error {
+    match factory.warehouse.store().head(path).await {
+        Ok(found) if found.size != size => {
+            let cause = format!("has {} bytes where its manifest says {size}", found.size);
+            corrupt(&factory.table, path, cause.into())
+        }
+        Ok(_) => named(factory, path, error),
+        Err(lost) => factory.warehouse.lost(&factory.table, path.as_ref(), lost),
     }
 }
 
 /// A reader's error with the file in it.
-fn named(factory: &ReaderFactory, path: &Path, error: ParquetError) -> ParquetError {
-    let error = match error {
+fn named(factory: &ReaderFactory, path: &Path, error: ParquetError) -> Error {
+    match error {
         ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
             Ok(lost) => factory.warehouse.lost(&factory.table, path.as_ref(), *lost),
             Err(cause) => corrupt(&factory.table, path, cause),
         },
         other => corrupt(&factory.table, path, Box::new(other)),
-    };
-    external(error)
+    }
 }
 
 fn external(error: Error) -> ParquetError {

@@ -98,7 +98,7 @@ async fn every_primitive_type_comes_back_as_it_was() {
         "double >= 2.5",
         "dec = 3.25",
         "date < DATE '2020-03-01'",
-        "time > TIME '01:00:00'",
+        "time > arrow_cast('01:00:00', 'Time64(Microsecond)')",
         "ts > TIMESTAMP '2020-01-01 00:00:00'",
         "tstz = TIMESTAMP '2020-01-01 00:00:00Z'",
         "str = 'é'",
@@ -202,7 +202,7 @@ async fn a_pin_reads_its_snapshot_and_no_pin_the_newest() {
     let context = SessionContext::new();
     register(&context, "old", &lake.table("t", Some(&first.version)).await);
     register(&context, "new", &lake.table("t", Some(&second.version)).await);
-    let sql = "SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM new), (SELECT sum(a) FROM old)";
+    let sql = "SELECT (SELECT count(*) FROM old) AS x, (SELECT count(*) FROM new) AS y, (SELECT sum(a) FROM old) AS z";
     assert_eq!(
         printed(&context.sql(sql).await.unwrap().collect().await.unwrap()),
         "2,3,3"

@@ -32,7 +32,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<(), Failure> {
-    let mut report = Report { out: io::stdout().lock(), total: 0, failed: 0, first: String::new() };
+    let mut report = Report {
+        out: io::stdout().lock(),
+        total: 0,
+        failed: 0,
+        first: String::new(),
+    };
     let path = arguments.config.display();
     match Config::load(&arguments.config, environment) {
         Ok(config) => {
@@ -89,18 +94,28 @@ async fn sources(
     policies: Arc<dyn PolicyStore>,
     report: &mut Report<impl Write>,
 ) -> Result<(), Failure> {
-    let alone = |sources| planner::Config { sources, ..config.planner.clone() };
+    let alone = |sources| planner::Config {
+        sources,
+        ..config.planner.clone()
+    };
     let planner = Engine::open(&alone(BTreeMap::new()), Arc::clone(&policies)).await;
     let planner = planner.map(|_| "threads and memory are there".to_owned());
     report.item("planner", planner.map_err(|error| chain(&error)))?;
     for (name, source) in &config.planner.sources {
         let only = BTreeMap::from([(name.clone(), source.clone())]);
         let outcome = match Engine::open(&alone(only), Arc::clone(&policies)).await {
-            Ok(engine) => engine.check().await.into_iter().try_for_each(|(_, outcome)| outcome),
+            Ok(engine) => engine
+                .check()
+                .await
+                .into_iter()
+                .try_for_each(|(_, outcome)| outcome),
             Err(error) => Err(error),
         };
         let outcome = outcome.map(|()| "connected".to_owned());
-        report.item(&format!("planner.sources.{name}"), outcome.map_err(|error| chain(&error)))?;
+        report.item(
+            &format!("planner.sources.{name}"),
+            outcome.map_err(|error| chain(&error)),
+        )?;
     }
     Ok(())
 }
@@ -111,7 +126,10 @@ struct NoPolicies(Arc<policies::PolicySet>);
 
 impl NoPolicies {
     fn new() -> Result<Self, Failure> {
-        Ok(Self(Arc::new(policies::PolicySet::parse("", std::path::Path::new("none"))?)))
+        Ok(Self(Arc::new(policies::PolicySet::parse(
+            "",
+            std::path::Path::new("none"),
+        )?)))
     }
 }
 
@@ -151,7 +169,11 @@ impl<W: Write> Report<W> {
     fn outcome(self) -> Result<(), Failure> {
         match self.failed {
             0 => Ok(()),
-            failed => Err(Failure::Checks { first: self.first, failed, total: self.total }),
+            failed => Err(Failure::Checks {
+                first: self.first,
+                failed,
+                total: self.total,
+            }),
         }
     }
 }
@@ -169,13 +191,24 @@ mod tests {
     #[test]
     fn the_report_has_a_line_for_each_item_and_names_the_first_that_failed() {
         let mut out = Vec::new();
-        let mut report = Report { out: &mut out, total: 0, failed: 0, first: String::new() };
+        let mut report = Report {
+            out: &mut out,
+            total: 0,
+            failed: 0,
+            first: String::new(),
+        };
         report.item("tls", Ok("off, plaintext".to_owned())).unwrap();
         let fault = Fault::at("seal.keys[0]", "the variable SEAL is not set");
         report.item("seal.keys[0]", Err(fault.without_key())).unwrap();
-        report.item("policies.file", Err("p.toml cannot be read".to_owned())).unwrap();
+        report
+            .item("policies.file", Err("p.toml cannot be read".to_owned()))
+            .unwrap();
         match report.outcome() {
-            Err(Failure::Checks { first, failed: 2, total: 3 }) => assert_eq!(first, "seal.keys[0]"),
+            Err(Failure::Checks {
+                first,
+                failed: 2,
+                total: 3,
+            }) => assert_eq!(first, "seal.keys[0]"),
             other => unreachable!("{other:?}"),
         }
         let lines = String::from_utf8(out).unwrap();

@@ -90,7 +90,10 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn io(action: impl Into<String>, source: io::Error) -> Self {
-        Self::Io { action: action.into(), source }
+        Self::Io {
+            action: action.into(),
+            source,
+        }
     }
 
     /// The failure with its causes, in one line.
@@ -112,9 +115,10 @@ impl Failure {
     pub(crate) fn is_broken_pipe(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::BrokenPipe,
-            Self::Answer { source: ArrowError::IoError(_, source), .. } => {
-                source.kind() == io::ErrorKind::BrokenPipe
-            }
+            Self::Answer {
+                source: ArrowError::IoError(_, source),
+                ..
+            } => source.kind() == io::ErrorKind::BrokenPipe,
             _ => false,
         }
     }
@@ -137,7 +141,9 @@ fn sentence(status: &Status) -> String {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::Server { status: Box::new(status) }
+        Self::Server {
+            status: Box::new(status),
+        }
     }
 }
 
@@ -145,13 +151,16 @@ impl From<FlightError> for Failure {
     fn from(error: FlightError) -> Self {
         match error {
             FlightError::Tonic(status) => Self::Server { status },
-            FlightError::Arrow(source) => {
-                Self::Answer { what: "the answer of the gateway cannot be read".to_owned(), source }
-            }
+            FlightError::Arrow(source) => Self::Answer {
+                what: "the answer of the gateway cannot be read".to_owned(),
+                source,
+            },
             FlightError::NotYetImplemented(problem)
             | FlightError::ProtocolError(problem)
             | FlightError::DecodeError(problem) => Self::Protocol { problem },
-            FlightError::ExternalError(error) => Self::Protocol { problem: error.to_string() },
+            FlightError::ExternalError(error) => Self::Protocol {
+                problem: error.to_string(),
+            },
         }
     }
 }
@@ -166,9 +175,15 @@ mod tests {
     #[test]
     fn the_sentence_of_the_gateway_stands_alone() {
         let cases = [
-            (Status::not_found("table 'a' not found (LG1003)"), "table 'a' not found (LG1003)"),
+            (
+                Status::not_found("table 'a' not found (LG1003)"),
+                "table 'a' not found (LG1003)",
+            ),
             (Status::unavailable("no route"), "no route (Unavailable)"),
-            (Status::unimplemented(""), "Operation is not implemented or not supported (Unimplemented)"),
+            (
+                Status::unimplemented(""),
+                "Operation is not implemented or not supported (Unimplemented)",
+            ),
         ];
         for (status, expected) in cases {
             let failure = Failure::from(FlightError::from(status));

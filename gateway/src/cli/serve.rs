@@ -29,7 +29,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<(), Failure> {
     let config = Config::load(&arguments.config, environment)?;
-    let scheme = if config.tls.pair().is_some() { ("grpc+tls", "https") } else { ("grpc", "http") };
+    let scheme = if config.tls.pair().is_some() {
+        ("grpc+tls", "https")
+    } else {
+        ("grpc", "http")
+    };
     let runtime = super::runtime()?;
     runtime.block_on(async {
         let running = serve::start(config, environment).await?;

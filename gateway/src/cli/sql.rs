@@ -97,6 +97,8 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<()
             .try_for_each(|text| runtime.block_on(session.run_script(text, &mut out)));
     }
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text).map_err(|source| Failure::io("reading the statements", source))?;
+    io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|source| Failure::io("reading the statements", source))?;
     runtime.block_on(session.run_script(&text, &mut out))
 }

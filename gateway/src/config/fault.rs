@@ -27,11 +27,21 @@ pub struct Fault {
 impl Fault {
     /// A fault of one key.
     pub fn at(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { place: None, key: Some(key.into()), reason: reason.into(), hint: None }
+        Self {
+            place: None,
+            key: Some(key.into()),
+            reason: reason.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn of_place(place: String, reason: String) -> Self {
-        Self { place: Some(place), key: None, reason, hint: None }
+        Self {
+            place: Some(place),
+            key: None,
+            reason,
+            hint: None,
+        }
     }
 
     pub(super) fn file(path: &Path, error: &io::Error) -> Self {
@@ -45,13 +55,20 @@ impl Fault {
 
     /// The fault for a line that already begins with the key.
     pub(crate) fn without_key(&self) -> String {
-        Self { key: None, ..self.clone() }.to_string()
+        Self {
+            key: None,
+            ..self.clone()
+        }
+        .to_string()
     }
 
     /// Fills in the place from the first of the layers that sets the key.
     pub(super) fn found_in(mut self, layers: &[&Layer]) -> Self {
         if let Some(key) = self.key.as_deref() {
-            self.place = layers.iter().find_map(|layer| layer.place_of(key)).map(str::to_owned);
+            self.place = layers
+                .iter()
+                .find_map(|layer| layer.place_of(key))
+                .map(str::to_owned);
         }
         self
     }
@@ -97,7 +114,12 @@ pub(super) fn explain(error: figment::Error, figment: &Figment, layers: &[&Layer
         .filter(|layer| named.is_none_or(|name| name == layer.name()))
         .chain(layers.iter().rev())
         .find_map(|layer| layer.place_of(&key));
-    Fault { place: place.map(str::to_owned), key: Some(key).filter(|key| !key.is_empty()), reason, hint }
+    Fault {
+        place: place.map(str::to_owned),
+        key: Some(key).filter(|key| !key.is_empty()),
+        reason,
+        hint,
+    }
 }
 
 fn whole(figment: &Figment) -> Dict {
@@ -122,10 +144,12 @@ fn holds(whole: &Dict, path: &[String], name: &str) -> bool {
 fn culprit(whole: &Dict, path: &[String], kind: &Kind) -> Option<String> {
     table(whole, path)?.keys().find_map(|name| {
         let mut changed = whole.clone();
-        let at = path.iter().try_fold(&mut changed, |table, part| match table.get_mut(part)? {
-            Value::Dict(_, inner) => Some(inner),
-            _ => None,
-        })?;
+        let at = path
+            .iter()
+            .try_fold(&mut changed, |table, part| match table.get_mut(part)? {
+                Value::Dict(_, inner) => Some(inner),
+                _ => None,
+            })?;
         at.remove(name);
         match Value::from(changed).deserialize::<Config>() {
             Err(error) if error.kind == *kind => None,
@@ -139,8 +163,12 @@ fn reason(kind: &Kind) -> (String, Option<String>) {
         Kind::UnknownField(name, known) => ("unknown key".to_owned(), Some(suggestion(name, known))),
         Kind::UnknownVariant(name, known) => ("unknown value".to_owned(), Some(suggestion(name, known))),
         Kind::MissingField(_) => ("the key is missing".to_owned(), None),
-        Kind::InvalidType(actual, expected) => (format!("expected {expected}, found {}", shape(actual)), None),
-        Kind::InvalidValue(actual, expected) => (format!("expected {expected}, found {}", shape(actual)), None),
+        Kind::InvalidType(actual, expected) => {
+            (format!("expected {expected}, found {}", shape(actual)), None)
+        }
+        Kind::InvalidValue(actual, expected) => {
+            (format!("expected {expected}, found {}", shape(actual)), None)
+        }
         Kind::InvalidLength(length, expected) => (format!("expected {expected}, found {length} items"), None),
         Kind::Message(message) => (message.clone(), None),
         Kind::DuplicateField(_)

@@ -37,7 +37,11 @@ impl Layer {
         collect_places(spans.get_ref(), "", &mut |key, offset| {
             places.insert(key, format!("{name}, line {}", line(offset)));
         });
-        Ok(Self { settings: dict(table), name, places })
+        Ok(Self {
+            settings: dict(table),
+            name,
+            places,
+        })
     }
 
     /// The settings of the variables that begin with `LAKEGATE__`.
@@ -51,18 +55,30 @@ impl Layer {
                 return Err(Fault::of_place(place, "the name has an empty part".to_owned()));
             }
             if !insert(&mut settings, &path, read_variable(text)) {
-                return Err(Fault::of_place(place, "another variable sets a part of this key".to_owned()));
+                return Err(Fault::of_place(
+                    place,
+                    "another variable sets a part of this key".to_owned(),
+                ));
             }
             for depth in 1..=path.len() {
-                places.entry(path[..depth].join(".")).or_insert_with(|| place.clone());
+                places
+                    .entry(path[..depth].join("."))
+                    .or_insert_with(|| place.clone());
             }
         }
-        Ok(Self { name: "environment".to_owned(), settings, places })
+        Ok(Self {
+            name: "environment".to_owned(),
+            settings,
+            places,
+        })
     }
 
     /// Where a key, or else the table around it, is set here.
     pub(super) fn place_of(&self, key: &str) -> Option<&str> {
-        let around = || key.rsplit_once('.').and_then(|(around, _)| self.places.get(around));
+        let around = || {
+            key.rsplit_once('.')
+                .and_then(|(around, _)| self.places.get(around))
+        };
         self.places.get(key).or_else(around).map(String::as_str)
     }
 
@@ -88,7 +104,9 @@ fn insert(settings: &mut Dict, path: &[String], value: Value) -> bool {
         [] => false,
         [key] => settings.insert(key.clone(), value).is_none(),
         [key, rest @ ..] => {
-            let inner = settings.entry(key.clone()).or_insert_with(|| Value::from(Dict::new()));
+            let inner = settings
+                .entry(key.clone())
+                .or_insert_with(|| Value::from(Dict::new()));
             match inner {
                 Value::Dict(_, inner) => insert(inner, rest, value),
                 _ => false,
@@ -100,7 +118,11 @@ fn insert(settings: &mut Dict, path: &[String], value: Value) -> bool {
 /// A variable's text as TOML if it is a value of an unmistakable form, else as it is.
 fn read_variable(text: &str) -> Value {
     let read = toml::from_str::<toml::Table>(&format!("value = {text}"));
-    match read.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("value")) {
+    match read
+        .ok()
+        .filter(|table| table.len() == 1)
+        .and_then(|mut table| table.remove("value"))
+    {
         // A date looks like a word here: no setting is a date.
         Some(toml::Value::Datetime(_)) | None => Value::from(text),
         Some(value) => figment_value(value),
@@ -108,7 +130,10 @@ fn read_variable(text: &str) -> Value {
 }
 
 fn dict(table: toml::Table) -> Dict {
-    table.into_iter().map(|(key, value)| (key, figment_value(value))).collect()
+    table
+        .into_iter()
+        .map(|(key, value)| (key, figment_value(value)))
+        .collect()
 }
 
 fn figment_value(value: toml::Value) -> Value {
@@ -125,8 +150,11 @@ fn figment_value(value: toml::Value) -> Value {
 
 fn collect_places(table: &DeTable<'_>, around: &str, found: &mut impl FnMut(String, usize)) {
     for (name, value) in table.iter() {
-        let key =
-            if around.is_empty() { name.get_ref().to_string() } else { format!("{around}.{}", name.get_ref()) };
+        let key = if around.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{around}.{}", name.get_ref())
+        };
         if let DeValue::Table(inner) = value.get_ref() {
             collect_places(inner, &key, found);
         }

@@ -76,7 +76,10 @@ impl Limits {
             if value >= least {
                 return Ok(());
             }
-            Err(Fault::at(format!("limits.{key}"), format!("must be at least {least}")))
+            Err(Fault::at(
+                format!("limits.{key}"),
+                format!("must be at least {least}"),
+            ))
         };
         let lasting = |key: &str, value: Duration| {
             if value >= Duration::from_secs(1) {

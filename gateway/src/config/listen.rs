@@ -26,7 +26,12 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Self { flight: local(50051), rest: local(8080), admin: local(9090), allow_plaintext: false }
+        Self {
+            flight: local(50051),
+            rest: local(8080),
+            admin: local(9090),
+            allow_plaintext: false,
+        }
     }
 }
 
@@ -39,9 +44,11 @@ impl Listen {
         if self.allow_plaintext {
             return Ok(());
         }
-        for (key, address, encrypted) in
-            [("flight", self.flight, tls), ("rest", self.rest, tls), ("admin", self.admin, false)]
-        {
+        for (key, address, encrypted) in [
+            ("flight", self.flight, tls),
+            ("rest", self.rest, tls),
+            ("admin", self.admin, false),
+        ] {
             if !encrypted && !address.ip().to_canonical().is_loopback() {
                 let fault = Fault::at(format!("listen.{key}"), "is not loopback and would be plaintext");
                 let hint = "set `tls.certificate` and `tls.key`, or `listen.allow_plaintext = true`";
@@ -58,7 +65,9 @@ impl Listen {
 /// # Errors
 /// A sentence that says what is expected.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let local = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
     local
         .as_deref()
         .unwrap_or(text)

@@ -26,15 +26,21 @@ impl Seal {
     /// A [`Fault`] that names the key of the config.
     pub fn open(&self, environment: &Environment) -> Result<policies::Seal, Fault> {
         if self.keys.is_empty() {
-            return Err(Fault::at("seal.keys", "there is no key")
-                .with_hint("write one with `openssl rand -base64 32 > FILE` and refer to it as `file:FILE`"));
+            return Err(Fault::at("seal.keys", "there is no key").with_hint(
+                "write one with `openssl rand -base64 32 > FILE` and refer to it as `file:FILE`",
+            ));
         }
         let resolve = |(index, reference): (usize, &SecretReference)| {
             reference
                 .resolve(environment)
                 .map_err(|reason| Fault::at(format!("seal.keys[{index}]"), reason))
         };
-        let keys = self.keys.iter().enumerate().map(resolve).collect::<Result<Vec<_>, _>>()?;
+        let keys = self
+            .keys
+            .iter()
+            .enumerate()
+            .map(resolve)
+            .collect::<Result<Vec<_>, _>>()?;
         policies::Seal::from_keys(&keys).map_err(|error| match error {
             policies::Error::SealKey { position: 0, reason } => Fault::at("seal.keys", reason),
             policies::Error::SealKey { position, reason } => {

@@ -16,6 +16,10 @@ pub struct Session {
 
 impl Default for Session {
     fn default() -> Self {
-        Self { catalog: "lake".to_owned(), schema: "gold".to_owned(), time_zone: "UTC".to_owned() }
+        Self {
+            catalog: "lake".to_owned(),
+            schema: "gold".to_owned(),
+            time_zone: "UTC".to_owned(),
+        }
     }
 }

@@ -27,7 +27,10 @@ pub enum Format {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".to_owned(), format: Format::Text }
+        Self {
+            log: "info".to_owned(),
+            format: Format::Text,
+        }
     }
 }
 

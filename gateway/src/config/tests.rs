@@ -8,7 +8,10 @@ use std::time::Duration;
 const REFERENCE: &str = include_str!("../../../deploy/config/gateway.toml");
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Fault> {
@@ -59,7 +62,10 @@ fn known_at(whole: &Dict, path: &[String]) -> Vec<&'static str> {
 
 fn compare_keys(whole: &Dict, table: &Dict, path: &[String]) {
     for name in known_at(whole, path) {
-        assert!(table.contains_key(name), "{path:?}: the reference file does not show `{name}`");
+        assert!(
+            table.contains_key(name),
+            "{path:?}: the reference file does not show `{name}`"
+        );
     }
     for (name, value) in table {
         if let Value::Dict(_, inner) = value {
@@ -107,7 +113,11 @@ fn every_key_of_the_reference_file_has_its_sentence() {
     for pair in lines.windows(2) {
         let setting = pair[1].trim_start_matches('#');
         if setting.contains(" = ") && !setting.starts_with(' ') {
-            assert!(pair[0].starts_with("# ") && pair[0].ends_with('.'), "no sentence above {}", pair[1]);
+            assert!(
+                pair[0].starts_with("# ") && pair[0].ends_with('.'),
+                "no sentence above {}",
+                pair[1]
+            );
         }
     }
 }
@@ -119,8 +129,14 @@ fn an_unknown_key_is_refused_with_file_line_path_and_suggestion() {
             "[limits]\nqueue_max = 3\nquerys_max = 4\n",
             "gateway.toml, line 3: limits.querys_max: unknown key; did you mean `queries_max`?",
         ),
-        ("[limit]\nqueries_max = 4\n", "gateway.toml, line 1: limit: unknown key; did you mean `limits`?"),
-        ("limits.QueueMax = 3", "gateway.toml, line 1: limits.QueueMax: unknown key; did you mean `queue_max`?"),
+        (
+            "[limit]\nqueries_max = 4\n",
+            "gateway.toml, line 1: limit: unknown key; did you mean `limits`?",
+        ),
+        (
+            "limits.QueueMax = 3",
+            "gateway.toml, line 1: limits.QueueMax: unknown key; did you mean `queue_max`?",
+        ),
         (
             "[policies]\nzebra = 3\n",
             "gateway.toml, line 2: policies.zebra: unknown key; known here: file",
@@ -142,16 +158,34 @@ fn an_unknown_key_is_refused_with_file_line_path_and_suggestion() {
 #[test]
 fn a_wrong_value_is_refused_with_its_key() {
     let cases = [
-        ("[limits]\nqueries_max = \"many\"", "gateway.toml, line 2: limits.queries_max: expected usize, found a string"),
-        ("limits = 3", "gateway.toml, line 1: limits: expected struct Limits, found the number 3"),
+        (
+            "[limits]\nqueries_max = \"many\"",
+            "gateway.toml, line 2: limits.queries_max: expected usize, found a string",
+        ),
+        (
+            "limits = 3",
+            "gateway.toml, line 1: limits: expected struct Limits, found the number 3",
+        ),
         (
             "[limits]\nqueries_max = -1",
             "gateway.toml, line 2: limits.queries_max: expected usize, found the number -1",
         ),
-        ("[limits]\nqueries_max = 0", "gateway.toml, line 2: limits.queries_max: must be at least 1"),
-        ("[tls]\nminimum_version = \"1.1\"", "gateway.toml, line 2: tls.minimum_version: unknown value; did you mean `1.2`?"),
-        ("[tls]\ncertificate = \"a\"", "gateway.toml, line 1: tls.key: the key of `tls.certificate` is missing"),
-        ("[identity]\ntoken_lifetime = \"1s\"", "gateway.toml, line 2: identity.token_lifetime: must be between 1 minute and 30 days"),
+        (
+            "[limits]\nqueries_max = 0",
+            "gateway.toml, line 2: limits.queries_max: must be at least 1",
+        ),
+        (
+            "[tls]\nminimum_version = \"1.1\"",
+            "gateway.toml, line 2: tls.minimum_version: unknown value; did you mean `1.2`?",
+        ),
+        (
+            "[tls]\ncertificate = \"a\"",
+            "gateway.toml, line 1: tls.key: the key of `tls.certificate` is missing",
+        ),
+        (
+            "[identity]\ntoken_lifetime = \"1s\"",
+            "gateway.toml, line 2: identity.token_lifetime: must be between 1 minute and 30 days",
+        ),
         (
             "[planner.sources.lake]\nkind = \"iceberg\"\ncatalog = \"/c\"\nwarehouse = 7\n",
             "gateway.toml, line 4: planner.sources.lake.warehouse: expected a string, found the number 7",
@@ -165,10 +199,22 @@ fn a_wrong_value_is_refused_with_its_key() {
         assert_eq!(fault(text, &[]), expected);
     }
     for (text, start) in [
-        ("[limits]\nqueue_timeout = \"soon\"", "gateway.toml, line 2: limits.queue_timeout: "),
-        ("[planner]\nmemory_max = \"lots\"", "gateway.toml, line 2: planner.memory_max: "),
-        ("[listen]\nrest = \"here\"", "gateway.toml, line 2: listen.rest: `here` is not an address such as"),
-        ("[telemetry]\nlog = \"a=b=c\"", "gateway.toml, line 2: telemetry.log: "),
+        (
+            "[limits]\nqueue_timeout = \"soon\"",
+            "gateway.toml, line 2: limits.queue_timeout: ",
+        ),
+        (
+            "[planner]\nmemory_max = \"lots\"",
+            "gateway.toml, line 2: planner.memory_max: ",
+        ),
+        (
+            "[listen]\nrest = \"here\"",
+            "gateway.toml, line 2: listen.rest: `here` is not an address such as",
+        ),
+        (
+            "[telemetry]\nlog = \"a=b=c\"",
+            "gateway.toml, line 2: telemetry.log: ",
+        ),
         ("[limits\n", "gateway.toml, line 1: "),
     ] {
         let found = fault(text, &[]);
@@ -192,7 +238,10 @@ fn a_variable_wins_over_the_file_and_is_named_when_it_is_wrong() {
     assert_eq!((config.limits.queries_max, config.limits.queue_max), (7, 4));
     assert_eq!(config.listen.rest.to_string(), "127.0.0.1:81");
     assert_eq!(config.tls.minimum_version, MinimumVersion::Tls12);
-    let keys = [SecretReference::Environment("A".to_owned()), SecretReference::File("/b".into())];
+    let keys = [
+        SecretReference::Environment("A".to_owned()),
+        SecretReference::File("/b".into()),
+    ];
     assert_eq!(config.seal.keys, keys);
     assert!(config.planner.sources.contains_key("lake"));
 
@@ -209,7 +258,10 @@ fn a_variable_wins_over_the_file_and_is_named_when_it_is_wrong() {
         one("LAKEGATE__LIMITS__QUERIES_MAX", "0"),
         "variable LAKEGATE__LIMITS__QUERIES_MAX: limits.queries_max: must be at least 1"
     );
-    assert_eq!(one("LAKEGATE__", "1"), "variable LAKEGATE__: the name has an empty part");
+    assert_eq!(
+        one("LAKEGATE__", "1"),
+        "variable LAKEGATE__: the name has an empty part"
+    );
     // A value cannot smuggle in another key.
     let config = load("", &[("LAKEGATE__SESSION__SCHEMA", "1\nqueries_max = 9")]).unwrap();
     assert_eq!(config.session.schema, "1\nqueries_max = 9");
@@ -221,12 +273,19 @@ fn plaintext_beyond_loopback_is_refused_unless_allowed() {
     for (listener, with_tls) in [("flight", true), ("rest", true), ("admin", false)] {
         let text = format!("[listen]\n{listener} = \"0.0.0.0:1\"\n");
         let found = fault(&text, &[]);
-        let start = format!("gateway.toml, line 2: listen.{listener}: is not loopback and would be plaintext");
+        let start =
+            format!("gateway.toml, line 2: listen.{listener}: is not loopback and would be plaintext");
         assert!(found.starts_with(&start), "{found}");
         assert_eq!(load(&format!("{text}{tls}"), &[]).is_ok(), with_tls);
         load(&format!("{text}allow_plaintext = true\n"), &[]).unwrap();
     }
-    for local in ["127.0.0.1:0", "127.8.9.1:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
+    for local in [
+        "127.0.0.1:0",
+        "127.8.9.1:1",
+        "[::1]:1",
+        "localhost:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
         load(&format!("listen.flight = \"{local}\""), &[]).unwrap();
     }
 }
@@ -234,7 +293,10 @@ fn plaintext_beyond_loopback_is_refused_unless_allowed() {
 #[test]
 fn a_secret_is_a_reference_and_never_repeated() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    for text in [format!("seal.keys = [\"{key}\"]"), format!("seal.keys = \"{key}\"")] {
+    for text in [
+        format!("seal.keys = [\"{key}\"]"),
+        format!("seal.keys = \"{key}\""),
+    ] {
         let found = fault(&text, &[]);
         assert!(found.contains("seal.keys"), "{found}");
         assert!(!found.contains(key), "{found}");
@@ -252,14 +314,22 @@ fn a_secret_is_a_reference_and_never_repeated() {
     fs::remove_file(&file).unwrap();
     let gone = config.seal.open(&environment(&[("SEAL", key)])).unwrap_err();
     assert!(gone.to_string().starts_with("seal.keys[1]: "), "{gone}");
-    assert!(Config::default().seal.open(&environment(&[])).is_err(), "no key is made up");
+    assert!(
+        Config::default().seal.open(&environment(&[])).is_err(),
+        "no key is made up"
+    );
     assert_eq!(format!("{:?}", environment(&[("SEAL", key)])), "{\"SEAL\"}");
 }
 
 #[test]
 fn a_missing_file_is_named() {
     let found = Config::load(Path::new("/no/such/gateway.toml"), &environment(&[])).unwrap_err();
-    assert!(found.to_string().starts_with("/no/such/gateway.toml: cannot be read: "), "{found}");
+    assert!(
+        found
+            .to_string()
+            .starts_with("/no/such/gateway.toml: cannot be read: "),
+        "{found}"
+    );
     let config = load("limits.queue_timeout = \"2m 30s\"", &[]).unwrap();
     assert_eq!(config.limits.queue_timeout, Duration::from_secs(150));
 }

@@ -41,7 +41,10 @@ impl Tls {
     pub fn validate(&self) -> Result<(), Fault> {
         match (&self.certificate, &self.key) {
             (Some(_), None) => Err(Fault::at("tls.key", "the key of `tls.certificate` is missing")),
-            (None, Some(_)) => Err(Fault::at("tls.certificate", "the certificate of `tls.key` is missing")),
+            (None, Some(_)) => Err(Fault::at(
+                "tls.certificate",
+                "the certificate of `tls.key` is missing",
+            )),
             (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }

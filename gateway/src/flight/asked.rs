@@ -1,9 +1,9 @@
 //! What a descriptor or a raw ticket asks for. Flight SQL commands come wrapped in `Any`; pyarrow users send plain SQL
 //! text in a command or a ticket, and mean it.
 
+use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::{Any, Command};
-use arrow_flight::FlightDescriptor;
 use prost::Message;
 use prost::bytes::Bytes;
 
@@ -28,13 +28,17 @@ pub(super) fn by_descriptor(descriptor: &FlightDescriptor) -> Result<Asked> {
     match descriptor.r#type() {
         DescriptorType::Cmd => by_bytes(&descriptor.cmd),
         DescriptorType::Path if !descriptor.path.is_empty() => {
-            let parts: Vec<String> =
-                descriptor.path.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+            let parts: Vec<String> = descriptor
+                .path
+                .iter()
+                .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
+                .collect();
             Ok(Asked::Sql(format!("SELECT * FROM {}", parts.join("."))))
         }
-        DescriptorType::Path | DescriptorType::Unknown => {
-            Err(Error::Malformed { what: "descriptor", problem: "it has neither a command nor a path".to_owned() })
-        }
+        DescriptorType::Path | DescriptorType::Unknown => Err(Error::Malformed {
+            what: "descriptor",
+            problem: "it has neither a command nor a path".to_owned(),
+        }),
     }
 }
 
@@ -72,7 +76,9 @@ fn by_command(command: Command) -> Result<Asked> {
         | Command::CommandGetExportedKeys(_)
         | Command::CommandGetImportedKeys(_)
         | Command::CommandGetCrossReference(_) => Ok(Asked::Metadata(Box::new(command))),
-        other => Err(Error::Unsupported { what: name(other.type_url()).to_owned() }),
+        other => Err(Error::Unsupported {
+            what: name(other.type_url()).to_owned(),
+        }),
     }
 }
 
@@ -82,7 +88,10 @@ pub(super) fn command(bytes: &Bytes) -> Option<Result<Command>> {
     if !any.type_url.starts_with("type.googleapis.com/") {
         return None;
     }
-    let malformed = |error: arrow::error::ArrowError| Error::Malformed { what: "command", problem: error.to_string() };
+    let malformed = |error: arrow::error::ArrowError| Error::Malformed {
+        what: "command",
+        problem: error.to_string(),
+    };
     Some(Command::try_from(any).map_err(malformed))
 }
 
@@ -90,13 +99,15 @@ pub(super) fn command(bytes: &Bytes) -> Option<Result<Command>> {
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
     let is_typed = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
-    (!text.trim().is_empty() && text.chars().all(is_typed)).then(|| text.to_owned())
+    text.chars().all(is_typed).then(|| text.to_owned())
 }
 
 /// Refuses a transaction: none can exist, since none is ever begun.
 pub(super) fn no_transaction(id: Option<&Bytes>) -> Result<()> {
     match id {
-        Some(id) if !id.is_empty() => Err(Error::Unsupported { what: "a transaction".to_owned() }),
+        Some(id) if !id.is_empty() => Err(Error::Unsupported {
+            what: "a transaction".to_owned(),
+        }),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
@@ -31,7 +32,10 @@ pub(super) async fn answer(
         Some(Err(status)) => return Err(malformed(status.message().to_owned())),
         None => return Err(malformed("it is empty".to_owned())),
     };
-    let descriptor = first.flight_descriptor.clone().ok_or_else(|| malformed("it has no descriptor".to_owned()))?;
+    let descriptor = first
+        .flight_descriptor
+        .clone()
+        .ok_or_else(|| malformed("it has no descriptor".to_owned()))?;
     match command(&descriptor.cmd) {
         Some(Ok(Command::CommandPreparedStatementQuery(query))) => {
             let opened = Opened::handle(app, context, &query.prepared_statement_handle)?;
@@ -39,8 +43,12 @@ pub(super) async fn answer(
                 Some(values) => prepared::bound(&opened, app, &values)?,
                 None => query.prepared_statement_handle.to_vec(),
             };
-            let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle.into()) };
-            Ok(Response::new(PutResult { app_metadata: result.encode_to_vec().into() }))
+            let result = DoPutPreparedStatementResult {
+                prepared_statement_handle: Some(handle.into()),
+            };
+            Ok(Response::new(PutResult {
+                app_metadata: result.encode_to_vec().into(),
+            }))
         }
         Some(Ok(Command::CommandStatementUpdate(update))) => update_result(app, context, &update.query).await,
         Some(Ok(Command::CommandPreparedStatementUpdate(update))) => {
@@ -50,7 +58,9 @@ pub(super) async fn answer(
         Some(Ok(Command::CommandStatementIngest(_))) => Err(Error::Unsupported {
             what: "bulk ingestion through the query gateway, which only reads,".to_owned(),
         }),
-        Some(Ok(other)) => Err(Error::Unsupported { what: name(other.type_url()).to_owned() }),
+        Some(Ok(other)) => Err(Error::Unsupported {
+            what: name(other.type_url()).to_owned(),
+        }),
         Some(Err(error)) => Err(error),
         None => Err(malformed("its command is not a Flight SQL message".to_owned())),
     }
@@ -61,15 +71,22 @@ pub(super) async fn answer(
 async fn update_result(app: &App, context: &RequestContext, sql: &str) -> Result<Response<PutResult>> {
     let described = app.engine.describe(&context.request(), &Query::new(sql)).await?;
     let StatementKind::Set(assignments) = described.kind else {
-        return Err(Error::Unsupported { what: "a query sent as an update".to_owned() });
+        return Err(Error::Unsupported {
+            what: "a query sent as an update".to_owned(),
+        });
     };
-    let session = app.engine.set(&context.principal, &context.session, &assignments).await?;
+    let session = app
+        .engine
+        .set(&context.principal, &context.session, &assignments)
+        .await?;
     let result = DoPutUpdateResult { record_count: 0 };
-    let response = Response::new(PutResult { app_metadata: result.encode_to_vec().into() });
+    let response = Response::new(PutResult {
+        app_metadata: result.encode_to_vec().into(),
+    });
     session_options::carried(app, context, &session, response)
 }
 
-/// All values of the stream as one batch; none when the stream has no columns.
+/// All values of the stream as one batch, which may have no rows; none when the stream has no columns.
 async fn values(app: &App, first: FlightData, rest: Streaming<FlightData>) -> Result<Option<RecordBatch>> {
     let rows_max = app.config.planner.parameter_rows_max;
     let messages = stream::once(async move { Ok(first) }).chain(rest.map_err(FlightError::from));
@@ -83,18 +100,17 @@ async fn values(app: &App, first: FlightData, rest: Streaming<FlightData>) -> Re
             },
         }
     });
-    let batches = decoded(screened, rows_max).await?;
-    let Some(first) = batches.first() else { return Ok(None) };
-    if first.num_columns() == 0 {
-        return Ok(None);
+    let (schema, batches) = decoded(screened, rows_max).await?;
+    match schema {
+        Some(schema) if !schema.fields().is_empty() => Ok(Some(concat_batches(&schema, &batches)?)),
+        _ => Ok(None),
     }
-    Ok(Some(concat_batches(first.schema_ref(), &batches)?))
 }
 
 async fn decoded(
     messages: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static,
     rows_max: usize,
-) -> Result<Vec<RecordBatch>> {
+) -> Result<(Option<SchemaRef>, Vec<RecordBatch>)> {
     let mut stream = FlightRecordBatchStream::new_from_flight_data(messages);
     let mut batches = Vec::new();
     let mut rows = 0;
@@ -109,11 +125,14 @@ async fn decoded(
         })?;
         rows += batch.num_rows();
         if rows > rows_max {
-            return Err(Error::TooLarge { what: "rows of parameters", limit: rows_max.to_string() });
+            return Err(Error::TooLarge {
+                what: "rows of parameters",
+                limit: rows_max.to_string(),
+            });
         }
         batches.push(batch);
     }
-    Ok(batches)
+    Ok((stream.schema().cloned(), batches))
 }
 
 fn broken(status: &Status) -> Error {
@@ -121,5 +140,8 @@ fn broken(status: &Status) -> Error {
 }
 
 fn malformed(problem: String) -> Error {
-    Error::Malformed { what: "DoPut stream", problem }
+    Error::Malformed {
+        what: "DoPut stream",
+        problem,
+    }
 }

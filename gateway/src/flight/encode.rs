@@ -44,7 +44,11 @@ impl Stream {
     /// The schema message, then the rows as they come.
     pub(super) fn encode(self, running: Running) -> Answers<FlightData> {
         let schema = schema_message(&self.schema);
-        let state = State { stream: self, running, is_over: false };
+        let state = State {
+            stream: self,
+            running,
+            is_over: false,
+        };
         let rows = stream::unfold(state, |mut state| async move {
             if state.is_over {
                 return None;
@@ -52,7 +56,9 @@ impl Stream {
             let messages = state.next().await?;
             Some((stream::iter(messages), state))
         });
-        stream::once(async move { Ok(schema) }).chain(rows.flatten()).boxed()
+        stream::once(async move { Ok(schema) })
+            .chain(rows.flatten())
+            .boxed()
     }
 }
 

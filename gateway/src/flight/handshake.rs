@@ -25,9 +25,17 @@ pub(super) async fn answer(
     };
     let payload = token.clone().into_bytes();
     // One answer for the first message, or for none: some clients half-close without sending.
-    let answers = messages.take(1).map(|_| ()).chain(stream::once(async {})).take(1).map(move |()| {
-        Ok(HandshakeResponse { protocol_version: 0, payload: payload.clone().into() })
-    });
+    let answers = messages
+        .take(1)
+        .map(|_| ())
+        .chain(stream::once(async {}))
+        .take(1)
+        .map(move |()| {
+            Ok(HandshakeResponse {
+                protocol_version: 0,
+                payload: payload.clone().into(),
+            })
+        });
     let mut response = Response::new(answers.boxed() as Answers<HandshakeResponse>);
     response.metadata_mut().insert("authorization", bearer(&token)?);
     Ok(response)
@@ -35,5 +43,7 @@ pub(super) async fn answer(
 
 /// The header that carries a token.
 pub(super) fn bearer(token: &str) -> Result<MetadataValue<tonic::metadata::Ascii>> {
-    format!("Bearer {token}").parse().map_err(|_| Error::Internal { message: "a token is not ASCII".to_owned() })
+    format!("Bearer {token}").parse().map_err(|_| Error::Internal {
+        message: "a token is not ASCII".to_owned(),
+    })
 }

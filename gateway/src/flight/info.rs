@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, PollInfo, SchemaAsIpc, SchemaResult, Ticket};
+use arrow_flight::{
+    FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, PollInfo, SchemaAsIpc, SchemaResult, Ticket,
+};
 use planner::{Query, StatementKind, TableFilter};
 use prost::bytes::Bytes;
 use tonic::Response;
@@ -36,7 +38,11 @@ pub(super) async fn flight_info(
         Asked::Metadata(command) => {
             let schema = metadata::schema(&command);
             let ticket = sealed(app, context, Content::Metadata(bytes_of(*command)))?;
-            Ok(Response::new(assemble(&schema, descriptor, vec![endpoint(app, ticket)])?))
+            Ok(Response::new(assemble(
+                &schema,
+                descriptor,
+                vec![endpoint(app, ticket)],
+            )?))
         }
     }
 }
@@ -58,17 +64,26 @@ pub(super) async fn poll(
 }
 
 /// GetSchema.
-pub(super) async fn schema(app: &App, context: &RequestContext, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+pub(super) async fn schema(
+    app: &App,
+    context: &RequestContext,
+    descriptor: &FlightDescriptor,
+) -> Result<SchemaResult> {
     let schema = match by_descriptor(descriptor)? {
         Asked::Sql(sql) => columns(app, context, Query::new(sql)).await?,
         Asked::Prepared(handle) => {
             let Opened { context, handle } = Opened::handle(app, context, &handle)?;
-            let query = Query { parameters: handle.values()?, ..Query::new(handle.sql) };
+            let query = Query {
+                parameters: handle.values()?,
+                ..Query::new(handle.sql)
+            };
             columns(app, &context, query).await?
         }
         Asked::Metadata(command) => metadata::schema(&command),
     };
-    Ok(SchemaResult { schema: encoded(&schema)? })
+    Ok(SchemaResult {
+        schema: encoded(&schema)?,
+    })
 }
 
 async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<SchemaRef> {
@@ -79,10 +94,16 @@ async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<Sc
 /// ListFlights: every table that the caller may know, as a flight of all its rows. The expression is a LIKE pattern on
 /// the table's name; empty means all.
 pub(super) async fn list(app: &App, context: &RequestContext, expression: &[u8]) -> Result<Vec<FlightInfo>> {
-    let pattern = String::from_utf8(expression.to_vec())
-        .map_err(|_| Error::Malformed { what: "criteria", problem: "it is not UTF-8".to_owned() })?;
+    let pattern = String::from_utf8(expression.to_vec()).map_err(|_| Error::Malformed {
+        what: "criteria",
+        problem: "it is not UTF-8".to_owned(),
+    })?;
     let table = (!pattern.is_empty()).then(|| planner::Pattern::new(pattern));
-    let filter = TableFilter { table, with_columns: true, ..TableFilter::default() };
+    let filter = TableFilter {
+        table,
+        with_columns: true,
+        ..TableFilter::default()
+    };
     let mut flights = Vec::new();
     for table in app.engine.tables(&context.principal, &filter).await? {
         let Some(columns) = table.columns else { continue };
@@ -101,10 +122,16 @@ async fn statement(
     parameters: Option<Vec<u8>>,
 ) -> Result<Response<FlightInfo>> {
     let values = parameters.as_deref().map(ticket::read_values).transpose()?;
-    let query = Query { parameters: values, ..Query::new(sql.clone()) };
+    let query = Query {
+        parameters: values,
+        ..Query::new(sql.clone())
+    };
     let described = app.engine.describe(&context.request(), &query).await?;
     if let StatementKind::Set(assignments) = &described.kind {
-        let session = app.engine.set(&context.principal, &context.session, assignments).await?;
+        let session = app
+            .engine
+            .set(&context.principal, &context.session, assignments)
+            .await?;
         let ticket = sealed(app, context, Content::Nothing)?;
         let info = assemble(&described.schema, descriptor, vec![endpoint(app, ticket)])?;
         return session_options::carried(app, context, &session, Response::new(info));
@@ -124,25 +151,46 @@ async fn statement(
         });
         endpoints.push(endpoint(app, sealed(app, context, content)?));
     }
-    Ok(Response::new(assemble(&result_schema(&described.schema, &described.origins), descriptor, endpoints)?))
+    Ok(Response::new(assemble(
+        &result_schema(&described.schema, &described.origins),
+        descriptor,
+        endpoints,
+    )?))
 }
 
 fn sealed(app: &App, context: &RequestContext, content: Content) -> Result<Vec<u8>> {
-    ticket::seal(&app.seal, &context.principal, &context.session, app.config.limits.ticket_lifetime, content)
+    ticket::seal(
+        &app.seal,
+        &context.principal,
+        &context.session,
+        app.config.limits.ticket_lifetime,
+        content,
+    )
 }
 
 /// An endpoint without a location: fetch it where you got it, or from any gateway of the fleet.
 fn endpoint(app: &App, ticket: Vec<u8>) -> FlightEndpoint {
-    let expires = SystemTime::now() + app.config.limits.ticket_lifetime.saturating_sub(Duration::from_secs(1));
+    let expires = SystemTime::now()
+        + app
+            .config
+            .limits
+            .ticket_lifetime
+            .saturating_sub(Duration::from_secs(1));
     FlightEndpoint {
-        ticket: Some(Ticket { ticket: ticket.into() }),
+        ticket: Some(Ticket {
+            ticket: ticket.into(),
+        }),
         location: Vec::new(),
         expiration_time: Some(expires.into()),
         app_metadata: Bytes::new(),
     }
 }
 
-fn assemble(schema: &SchemaRef, descriptor: FlightDescriptor, endpoint: Vec<FlightEndpoint>) -> Result<FlightInfo> {
+fn assemble(
+    schema: &SchemaRef,
+    descriptor: FlightDescriptor,
+    endpoint: Vec<FlightEndpoint>,
+) -> Result<FlightInfo> {
     Ok(FlightInfo {
         schema: encoded(schema)?,
         flight_descriptor: Some(descriptor),

@@ -68,7 +68,9 @@ pub(super) async fn rows(app: &App, context: &RequestContext, command: Command) 
         Command::CommandGetExportedKeys(_)
         | Command::CommandGetImportedKeys(_)
         | Command::CommandGetCrossReference(_) => Ok(RecordBatch::new_empty(keys::reference_schema())),
-        other => Err(Error::Unsupported { what: super::asked::name(other.type_url()).to_owned() }),
+        other => Err(Error::Unsupported {
+            what: super::asked::name(other.type_url()).to_owned(),
+        }),
     }
 }
 
@@ -82,7 +84,10 @@ async fn catalogs(app: &App, context: &RequestContext) -> Result<RecordBatch> {
 
 async fn schemas(app: &App, context: &RequestContext, request: CommandGetDbSchemas) -> Result<RecordBatch> {
     let pattern = request.db_schema_filter_pattern.map(Pattern::new);
-    let found = app.engine.schemas(&context.principal, request.catalog.as_deref(), pattern.as_ref()).await?;
+    let found = app
+        .engine
+        .schemas(&context.principal, request.catalog.as_deref(), pattern.as_ref())
+        .await?;
     let mut builder = GetDbSchemasBuilder::new(None::<String>, None::<String>);
     for (catalog, schema) in found {
         builder.append(catalog, schema);
@@ -99,5 +104,7 @@ fn table_types() -> Result<RecordBatch> {
 }
 
 fn failed(error: arrow_flight::error::FlightError) -> Error {
-    Error::Internal { message: error.to_string() }
+    Error::Internal {
+        message: error.to_string(),
+    }
 }

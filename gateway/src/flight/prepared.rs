@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::session::RequestContext;
 use crate::ticket::{self, Handle};
 
-/// An opened handle and the context to run it in: the caller's, with the session that it was prepared in.
+/// An opened handle and the context to run it in. The session is the caller's of now, not that of the preparation: who
+/// changes the schema between two runs of a statement means the second run to see it.
 pub(super) struct Opened {
     pub(super) context: RequestContext,
     pub(super) handle: Handle,
@@ -28,8 +29,10 @@ impl Opened {
     /// `Ticket` for anything that is not a handle of this caller, `TicketExpired` for an old one.
     pub(super) fn handle(app: &App, context: &RequestContext, bytes: &Bytes) -> Result<Self> {
         let opened = ticket::open::<Handle>(&app.seal, &context.principal, bytes)?;
-        let context = RequestContext { session: opened.session, ..context.clone() };
-        Ok(Self { context, handle: opened.content })
+        Ok(Self {
+            context: context.clone(),
+            handle: opened.content,
+        })
     }
 }
 
@@ -50,11 +53,19 @@ pub(super) async fn create(
     request: ActionCreatePreparedStatementRequest,
 ) -> Result<ActionCreatePreparedStatementResult> {
     no_transaction(request.transaction_id.as_ref())?;
-    let described = app.engine.describe(&context.request(), &Query::new(request.query.clone())).await?;
-    let handle = Handle { sql: request.query, parameters: None };
+    let described = app
+        .engine
+        .describe(&context.request(), &Query::new(request.query.clone()))
+        .await?;
+    let handle = Handle {
+        sql: request.query,
+        parameters: None,
+    };
     let sealed = seal(app, context, handle)?;
     let dataset_schema = match described.kind {
-        StatementKind::Query | StatementKind::Explain => encoded(&result_schema(&described.schema, &described.origins))?,
+        StatementKind::Query | StatementKind::Explain => {
+            encoded(&result_schema(&described.schema, &described.origins))?
+        }
         // An empty schema tells drivers that there is no result set.
         StatementKind::Set(_) => encoded(&Schema::empty())?,
     };
@@ -68,12 +79,19 @@ pub(super) async fn create(
 
 /// The handle with `values` inside.
 pub(super) fn bound(opened: &Opened, app: &App, values: &RecordBatch) -> Result<Vec<u8>> {
-    let handle = Handle { sql: opened.handle.sql.clone(), parameters: Some(ticket::write_values(values)?) };
+    let handle = Handle {
+        sql: opened.handle.sql.clone(),
+        parameters: Some(ticket::write_values(values)?),
+    };
     seal(app, &opened.context, handle)
 }
 
 fn seal(app: &App, context: &RequestContext, handle: Handle) -> Result<Vec<u8>> {
     // A prepared statement may be kept for a working day; its tickets are made when it is run and live shorter.
-    let lifetime = app.config.limits.ticket_lifetime.max(std::time::Duration::from_secs(24 * 3600));
+    let lifetime = app
+        .config
+        .limits
+        .ticket_lifetime
+        .max(std::time::Duration::from_secs(24 * 3600));
     ticket::seal(&app.seal, &context.principal, &context.session, lifetime, handle)
 }

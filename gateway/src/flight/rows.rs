@@ -18,10 +18,17 @@ use crate::error::{Error, Result};
 use crate::session::RequestContext;
 use crate::ticket::{self, Content};
 
-pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Answers<FlightData>> {
+pub(super) async fn answer(
+    app: &Arc<App>,
+    context: &RequestContext,
+    bytes: &Bytes,
+) -> Result<Answers<FlightData>> {
     match ticket::open::<Content>(&app.seal, &context.principal, bytes) {
         Ok(opened) => {
-            let context = RequestContext { session: opened.session, ..context.clone() };
+            let context = RequestContext {
+                session: opened.session,
+                ..context.clone()
+            };
             by_content(app, &context, opened.content).await
         }
         Err(Error::Ticket) => by_raw(app, context, bytes).await,
@@ -29,7 +36,11 @@ pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Byt
     }
 }
 
-async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) -> Result<Answers<FlightData>> {
+async fn by_content(
+    app: &Arc<App>,
+    context: &RequestContext,
+    content: Content,
+) -> Result<Answers<FlightData>> {
     match content {
         Content::Statement(statement) => {
             let query = statement.query()?;
@@ -53,8 +64,12 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
             no_transaction(query.transaction_id.as_ref())?;
             query.query
         }
-        Some(Ok(Command::TicketStatementQuery(inner))) => text(&inner.statement_handle).ok_or(Error::Ticket)?,
-        Some(Ok(command)) if metadata::is_metadata(&command) => return metadata_rows(app, context, command).await,
+        Some(Ok(Command::TicketStatementQuery(inner))) => {
+            text(&inner.statement_handle).ok_or(Error::Ticket)?
+        }
+        Some(Ok(command)) if metadata::is_metadata(&command) => {
+            return metadata_rows(app, context, command).await;
+        }
         Some(_) => return Err(Error::Ticket),
         None => text(bytes).ok_or(Error::Ticket)?,
     };
@@ -62,7 +77,12 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
     rows(app, context, &id, Query::new(sql)).await
 }
 
-async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Answers<FlightData>> {
+async fn rows(
+    app: &Arc<App>,
+    context: &RequestContext,
+    id: &str,
+    query: Query,
+) -> Result<Answers<FlightData>> {
     let place = app.admission.enter(context.principal.subject()).await?;
     let request = context.request();
     let running = app.engine.run(&request, &query).await?;
@@ -77,7 +97,11 @@ async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) 
     Ok(stream.encode(running))
 }
 
-async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Answers<FlightData>> {
+async fn metadata_rows(
+    app: &Arc<App>,
+    context: &RequestContext,
+    command: Command,
+) -> Result<Answers<FlightData>> {
     let batch = metadata::rows(app, context, command).await?;
     let messages = encode::all(&batch)?;
     Ok(stream::iter(messages.into_iter().map(Ok)).boxed())

@@ -19,19 +19,26 @@ pub(super) fn check(data: &FlightData, rows_max: usize) -> Result<()> {
         let _ = dictionary;
         return Err(bad("dictionaries are not accepted as parameters".to_owned()));
     }
-    let Some(batch) = message.header_as_record_batch() else { return Ok(()) };
+    let Some(batch) = message.header_as_record_batch() else {
+        return Ok(());
+    };
     if batch.compression().is_some() {
         return Err(bad("compressed parameters are not accepted".to_owned()));
     }
     let rows = usize::try_from(batch.length()).map_err(|_| bad("a negative row count".to_owned()))?;
     if rows > rows_max {
-        return Err(Error::TooLarge { what: "rows of parameters", limit: rows_max.to_string() });
+        return Err(Error::TooLarge {
+            what: "rows of parameters",
+            limit: rows_max.to_string(),
+        });
     }
     for buffer in batch.buffers().into_iter().flatten() {
         let end = buffer.offset().checked_add(buffer.length());
         let fits = buffer.offset() >= 0
             && buffer.length() >= 0
-            && end.and_then(|end| usize::try_from(end).ok()).is_some_and(|end| end <= data.data_body.len());
+            && end
+                .and_then(|end| usize::try_from(end).ok())
+                .is_some_and(|end| end <= data.data_body.len());
         if !fits {
             return Err(bad("a buffer lies outside of the message".to_owned()));
         }
@@ -45,5 +52,8 @@ pub(super) fn check(data: &FlightData, rows_max: usize) -> Result<()> {
 }
 
 fn bad(problem: String) -> Error {
-    Error::Malformed { what: "Arrow message", problem }
+    Error::Malformed {
+        what: "Arrow message",
+        problem,
+    }
 }

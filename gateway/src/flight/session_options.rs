@@ -77,8 +77,10 @@ const CLOSED: i32 = 1;
 
 /// SetSessionOptions: options that cannot be set are named in the answer, the others are set.
 pub(super) async fn set(app: &App, context: &RequestContext, body: Bytes) -> Result<Response<Bytes>> {
-    let request = SetRequest::decode(body)
-        .map_err(|error| Error::Malformed { what: "SetSessionOptions", problem: error.to_string() })?;
+    let request = SetRequest::decode(body).map_err(|error| Error::Malformed {
+        what: "SetSessionOptions",
+        problem: error.to_string(),
+    })?;
     let mut session = context.session.clone();
     let mut errors = HashMap::new();
     let mut options: Vec<_> = request.options.into_iter().collect();
@@ -92,11 +94,20 @@ pub(super) async fn set(app: &App, context: &RequestContext, body: Bytes) -> Res
                 continue;
             }
         };
-        match app.engine.set(&context.principal, &session, &[(key.clone(), value)]).await {
+        match app
+            .engine
+            .set(&context.principal, &session, &[(key.clone(), value)])
+            .await
+        {
             Ok(changed) => session = changed,
             Err(planner::Error::Setting { problem, .. }) => {
                 let is_name = problem.starts_with("is unknown");
-                errors.insert(key, SetError { value: if is_name { INVALID_NAME } else { INVALID_VALUE } });
+                errors.insert(
+                    key,
+                    SetError {
+                        value: if is_name { INVALID_NAME } else { INVALID_VALUE },
+                    },
+                );
             }
             Err(other) => return Err(other.into()),
         }
@@ -110,7 +121,14 @@ pub(super) fn get(context: &RequestContext) -> Response<Bytes> {
     let settings = context.session.settings();
     let options = settings
         .iter()
-        .map(|(key, value)| ((*key).to_owned(), OptionValue { value: Some(Value::Text((*value).to_owned())) }))
+        .map(|(key, value)| {
+            (
+                (*key).to_owned(),
+                OptionValue {
+                    value: Some(Value::Text((*value).to_owned())),
+                },
+            )
+        })
         .collect();
     Response::new(GetResult { options }.encode_to_vec().into())
 }
@@ -119,7 +137,9 @@ pub(super) fn get(context: &RequestContext) -> Response<Bytes> {
 pub(super) fn close() -> Result<Response<Bytes>> {
     let mut response = Response::new(Bytes::from(CloseResult { status: CLOSED }.encode_to_vec()));
     let cookie = format!("{SESSION_COOKIE}=; Max-Age=0; Path=/; HttpOnly");
-    let cookie = cookie.parse().map_err(|_| Error::Internal { message: "a cookie is not ASCII".to_owned() })?;
+    let cookie = cookie.parse().map_err(|_| Error::Internal {
+        message: "a cookie is not ASCII".to_owned(),
+    })?;
     response.metadata_mut().insert("set-cookie", cookie);
     Ok(response)
 }
@@ -134,7 +154,9 @@ pub(super) fn carried<T>(
     let token = app.identity.mint(&context.principal, &options(app, session))?;
     response.metadata_mut().insert("authorization", bearer(&token)?);
     let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly");
-    let cookie = cookie.parse().map_err(|_| Error::Internal { message: "a cookie is not ASCII".to_owned() })?;
+    let cookie = cookie.parse().map_err(|_| Error::Internal {
+        message: "a cookie is not ASCII".to_owned(),
+    })?;
     response.metadata_mut().insert("set-cookie", cookie);
     Ok(response)
 }

@@ -24,13 +24,21 @@ static FACTS: LazyLock<std::result::Result<SqlInfoData, String>> =
 
 /// The columns of the answer.
 pub(super) fn schema() -> SchemaRef {
-    FACTS.as_ref().map_or_else(|_| arrow::datatypes::Schema::empty().into(), SqlInfoData::schema)
+    FACTS
+        .as_ref()
+        .map_or_else(|_| arrow::datatypes::Schema::empty().into(), SqlInfoData::schema)
 }
 
 /// The facts asked for by number, or all.
 pub(super) fn rows(request: &CommandGetSqlInfo) -> Result<RecordBatch> {
-    let facts = FACTS.as_ref().map_err(|message| Error::Internal { message: message.clone() })?;
-    facts.record_batch(request.info.iter().copied()).map_err(|error| Error::Internal { message: error.to_string() })
+    let facts = FACTS.as_ref().map_err(|message| Error::Internal {
+        message: message.clone(),
+    })?;
+    facts
+        .record_batch(request.info.iter().copied())
+        .map_err(|error| Error::Internal {
+            message: error.to_string(),
+        })
 }
 
 fn facts() -> SqlInfoDataBuilder {
@@ -53,7 +61,10 @@ fn server(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::FlightSqlServerSubstrait, false);
     builder.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
     builder.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
-    builder.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
+    builder.append(
+        SqlInfo::FlightSqlServerTransaction,
+        SqlSupportedTransaction::None as i32,
+    );
     builder.append(SqlInfo::FlightSqlServerCancel, true);
     builder.append(SqlInfo::FlightSqlServerBulkIngestion, false);
     builder.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
@@ -86,7 +97,10 @@ fn abilities(builder: &mut SqlInfoDataBuilder) {
     );
     builder.append(SqlInfo::SqlAllTablesAreSelectable, true);
     // NULL is taken as larger than every value: last in ascending order, first in descending.
-    builder.append(SqlInfo::SqlNullOrdering, SqlNullOrdering::SqlNullsSortedHigh as i32);
+    builder.append(
+        SqlInfo::SqlNullOrdering,
+        SqlNullOrdering::SqlNullsSortedHigh as i32,
+    );
     builder.append(SqlInfo::SqlSupportsColumnAliasing, true);
     builder.append(SqlInfo::SqlNullPlusNullIsNull, true);
     builder.append(SqlInfo::SqlSupportsConvert, BTreeMap::<i32, Vec<i32>>::new());
@@ -94,7 +108,10 @@ fn abilities(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::SqlSupportsDifferentTableCorrelationNames, false);
     builder.append(SqlInfo::SqlSupportsExpressionsInOrderBy, true);
     builder.append(SqlInfo::SqlSupportsOrderByUnrelated, true);
-    builder.append(SqlInfo::SqlSupportedGroupBy, bits(&[SqlSupportedGroupBy::SqlGroupByUnrelated as i32]));
+    builder.append(
+        SqlInfo::SqlSupportedGroupBy,
+        bits(&[SqlSupportedGroupBy::SqlGroupByUnrelated as i32]),
+    );
     builder.append(SqlInfo::SqlSupportsLikeEscapeClause, true);
     builder.append(SqlInfo::SqlSupportsNonNullableColumns, true);
     builder.append(
@@ -127,7 +144,10 @@ fn abilities(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::SqlCorrelatedSubqueriesSupported, true);
     builder.append(
         SqlInfo::SqlSupportedUnions,
-        bits(&[SqlSupportedUnions::SqlUnion as i32, SqlSupportedUnions::SqlUnionAll as i32]),
+        bits(&[
+            SqlSupportedUnions::SqlUnion as i32,
+            SqlSupportedUnions::SqlUnionAll as i32,
+        ]),
     );
 }
 
@@ -187,9 +207,18 @@ fn transactions(builder: &mut SqlInfoDataBuilder) {
     // Forward only (bit 1), read only: what a stream can be.
     builder.append(SqlInfo::SqlSupportedResultSetTypes, 0b10_i32);
     builder.append(SqlInfo::SqlSupportedConcurrenciesForResultSetUnspecified, 0_i32);
-    builder.append(SqlInfo::SqlSupportedConcurrenciesForResultSetForwardOnly, 0b10_i32);
-    builder.append(SqlInfo::SqlSupportedConcurrenciesForResultSetScrollSensitive, 0_i32);
-    builder.append(SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive, 0_i32);
+    builder.append(
+        SqlInfo::SqlSupportedConcurrenciesForResultSetForwardOnly,
+        0b10_i32,
+    );
+    builder.append(
+        SqlInfo::SqlSupportedConcurrenciesForResultSetScrollSensitive,
+        0_i32,
+    );
+    builder.append(
+        SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive,
+        0_i32,
+    );
     builder.append(SqlInfo::SqlBatchUpdatesSupported, false);
     builder.append(SqlInfo::SqlSavepointsSupported, false);
     builder.append(SqlInfo::SqlNamedParametersSupported, false);
@@ -226,7 +255,21 @@ mod tests {
             let expected = match code {
                 0..=2 | 6 | 7 | 504 | 513 | 514 | 529..=531 => 0,
                 541..=555 | 557..=562 => 2,
-                8 | 100 | 101 | 503 | 505 | 507 | 522 | 525 | 526 | 528 | 533..=535 | 538 | 540 | 564 | 567..=571 => 3,
+                8
+                | 100
+                | 101
+                | 503
+                | 505
+                | 507
+                | 522
+                | 525
+                | 526
+                | 528
+                | 533..=535
+                | 538
+                | 540
+                | 564
+                | 567..=571 => 3,
                 508..=512 => 4,
                 517 => 5,
                 _ => 1,
@@ -237,6 +280,13 @@ mod tests {
 
     #[test]
     fn codes_that_do_not_exist_give_nothing() {
-        assert_eq!(rows(&CommandGetSqlInfo { info: vec![8, 10_000] }).unwrap().num_rows(), 1);
+        assert_eq!(
+            rows(&CommandGetSqlInfo {
+                info: vec![8, 10_000]
+            })
+            .unwrap()
+            .num_rows(),
+            1
+        );
     }
 }

@@ -14,13 +14,22 @@ static TYPES: LazyLock<std::result::Result<XdbcTypeInfoData, String>> =
 
 /// The columns of the answer.
 pub(super) fn schema() -> SchemaRef {
-    TYPES.as_ref().map_or_else(|_| arrow::datatypes::Schema::empty().into(), XdbcTypeInfoData::schema)
+    TYPES.as_ref().map_or_else(
+        |_| arrow::datatypes::Schema::empty().into(),
+        XdbcTypeInfoData::schema,
+    )
 }
 
 /// One type by its code, or all.
 pub(super) fn rows(request: &CommandGetXdbcTypeInfo) -> Result<RecordBatch> {
-    let types = TYPES.as_ref().map_err(|message| Error::Internal { message: message.clone() })?;
-    types.record_batch(request.data_type).map_err(|error| Error::Internal { message: error.to_string() })
+    let types = TYPES.as_ref().map_err(|message| Error::Internal {
+        message: message.clone(),
+    })?;
+    types
+        .record_batch(request.data_type)
+        .map_err(|error| Error::Internal {
+            message: error.to_string(),
+        })
 }
 
 /// A type without subcode, literal marks or scale.
@@ -91,11 +100,32 @@ fn types() -> XdbcTypeInfoDataBuilder {
         number("REAL", XdbcDataType::XdbcReal, 7),
         number("DOUBLE", XdbcDataType::XdbcDouble, 15),
         decimal,
-        XdbcTypeInfo { case_sensitive: true, ..quoted("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX) },
-        XdbcTypeInfo { literal_prefix: Some("X'".to_owned()), ..quoted("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX) },
-        moment("DATE", XdbcDataType::XdbcDate, 10, XdbcDatetimeSubcode::XdbcSubcodeYear),
-        moment("TIME", XdbcDataType::XdbcTime, 15, XdbcDatetimeSubcode::XdbcSubcodeTime),
-        moment("TIMESTAMP", XdbcDataType::XdbcTimestamp, 26, XdbcDatetimeSubcode::XdbcSubcodeTimestamp),
+        XdbcTypeInfo {
+            case_sensitive: true,
+            ..quoted("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX)
+        },
+        XdbcTypeInfo {
+            literal_prefix: Some("X'".to_owned()),
+            ..quoted("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX)
+        },
+        moment(
+            "DATE",
+            XdbcDataType::XdbcDate,
+            10,
+            XdbcDatetimeSubcode::XdbcSubcodeYear,
+        ),
+        moment(
+            "TIME",
+            XdbcDataType::XdbcTime,
+            15,
+            XdbcDatetimeSubcode::XdbcSubcodeTime,
+        ),
+        moment(
+            "TIMESTAMP",
+            XdbcDataType::XdbcTimestamp,
+            26,
+            XdbcDatetimeSubcode::XdbcSubcodeTimestamp,
+        ),
         moment(
             "TIMESTAMP WITH TIME ZONE",
             XdbcDataType::XdbcTimestamp,
@@ -114,8 +144,15 @@ mod tests {
 
     #[test]
     fn types_are_listed_and_found_by_code() {
-        assert!(rows(&CommandGetXdbcTypeInfo { data_type: None }).unwrap().num_rows() >= 14);
-        let varchar = CommandGetXdbcTypeInfo { data_type: Some(XdbcDataType::XdbcVarchar as i32) };
+        assert!(
+            rows(&CommandGetXdbcTypeInfo { data_type: None })
+                .unwrap()
+                .num_rows()
+                >= 14
+        );
+        let varchar = CommandGetXdbcTypeInfo {
+            data_type: Some(XdbcDataType::XdbcVarchar as i32),
+        };
         assert_eq!(rows(&varchar).unwrap().num_rows(), 1);
     }
 }

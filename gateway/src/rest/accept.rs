@@ -231,7 +231,7 @@ impl<'a> Range<'a> {
                 _ => None,
             }
         };
-        names.iter().filter_map(|name| fits(name)).max()
+        names.iter().filter_map(fits).max()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tokio::runtime::Runtime;
 use tpchgen::generators::{
@@ -258,7 +258,7 @@ fn scales_have_bounds() {
     }
     check_scale(0.1).unwrap();
     assert!(matches!(
-        check_space(std::path::Path::new("/"), 1e9),
+        check_space(Path::new("/"), 1e9),
         Err(Error::DiskFull { .. })
     ));
     assert_eq!(

@@ -1,6 +1,8 @@
 //! Names of result columns. The engine would call `SELECT 1` a column `Int64(1)` and `sum(a)` a column `sum(t.a)`; a
 //! person expects what was typed. Only the outermost SELECT is named, since only its columns are seen.
 
+use std::collections::HashSet;
+
 use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr};
 
 /// Longest name made from an expression, in characters.
@@ -26,42 +28,61 @@ fn outermost(body: &mut SetExpr) -> Option<&mut Select> {
     }
 }
 
+/// Names that were given come first; the engine refuses two columns of one name, so the second of two gets a number.
 fn name_items(items: &mut [SelectItem]) {
-    let mut taken: Vec<String> = items.iter().filter_map(taken_name).collect();
+    let mut taken = HashSet::new();
+    for item in items.iter_mut() {
+        match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.value = free(&mut taken, &alias.value),
+            SelectItem::UnnamedExpr(expr) if is_name(expr) => {
+                // `t.a` and `u.a` may stand side by side, `a` and `a` may not.
+                let text = expr.to_string();
+                if !taken.insert(text.clone()) {
+                    let last = text
+                        .rsplit('.')
+                        .next()
+                        .unwrap_or(&text)
+                        .trim_matches('"')
+                        .to_owned();
+                    let alias = Ident::with_quote('"', free(&mut taken, &last));
+                    *item = SelectItem::ExprWithAlias {
+                        expr: expr.clone(),
+                        alias,
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
     for item in items {
-        let SelectItem::UnnamedExpr(expr) = item else {
-            continue;
-        };
-        if matches!(
-            expr,
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. }
-        ) {
-            continue;
+        if let SelectItem::UnnamedExpr(expr) = item
+            && !is_name(expr)
+        {
+            let text: String = expr.to_string().chars().take(NAME_MAX).collect();
+            let alias = Ident::with_quote('"', free(&mut taken, &text));
+            *item = SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias,
+            };
         }
-        let text: String = expr.to_string().chars().take(NAME_MAX).collect();
-        let mut name = text.clone();
-        let mut count = 1;
-        while taken.contains(&name) {
-            name = format!("{text}:{count}");
-            count += 1;
-        }
-        taken.push(name.clone());
-        *item = SelectItem::ExprWithAlias {
-            expr: expr.clone(),
-            alias: Ident::with_quote('"', name),
-        };
     }
 }
 
-fn taken_name(item: &SelectItem) -> Option<String> {
-    match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.clone()),
-        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
-            parts.last().map(|part| part.value.clone())
-        }
-        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
-        _ => None,
-    }
+fn is_name(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. }
+    )
+}
+
+/// `name`, or the first of `name_2`, `name_3`, ... that is not taken; taken from now on.
+fn free(taken: &mut HashSet<String>, name: &str) -> String {
+    let numbered = (2..).map(|count| format!("{name}_{count}"));
+    let candidates = std::iter::once(name.to_owned()).chain(numbered);
+    candidates
+        .into_iter()
+        .find(|candidate| taken.insert(candidate.clone()))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -82,7 +103,12 @@ mod tests {
             named("SELECT 1, sum(a), b, t.c, d AS e FROM t"),
             "SELECT 1 AS \"1\", sum(a) AS \"sum(a)\", b, t.c, d AS e FROM t"
         );
-        assert_eq!(named("SELECT 1, 1"), "SELECT 1 AS \"1\", 1 AS \"1:1\"");
+        assert_eq!(named("SELECT 1, 1"), "SELECT 1 AS \"1\", 1 AS \"1_2\"");
+        assert_eq!(named("SELECT 1 AS a, 2 AS a"), "SELECT 1 AS a, 2 AS a_2");
+        assert_eq!(
+            named("SELECT a, a, t.a, u.a FROM t"),
+            "SELECT a, a AS \"a_2\", t.a, u.a FROM t"
+        );
         assert_eq!(
             named("SELECT DISTINCT a + 1 FROM t"),
             "SELECT DISTINCT a + 1 FROM t"

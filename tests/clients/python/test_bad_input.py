@@ -20,7 +20,7 @@ CASES = {
     "unknown schema": ("SELECT * FROM lake.golden.nation", pa.ArrowKeyError, 404, "LG1005", ["golden"]),
     "unknown column": ("SELECT n_nam FROM lake.gold.nation", pa.ArrowInvalid, 400, "LG1004", ["n_nam", "n_name"]),
     "unknown function": ("SELECT sbustr('a', 1)", pa.ArrowInvalid, 400, "LG1004", ["sbustr"]),
-    "syntax": ("SELECT 1,\n  FROM FROM x", pa.ArrowInvalid, 400, "LG1001", ["line 2", "column"]),
+    "syntax": ("SELECT 1,\n  (2 FROM x", pa.ArrowInvalid, 400, "LG1001", ["line 2", "column"]),
     "nothing": ("  ", pa.ArrowInvalid, 400, "LG1002", ["statement"]),
     "two statements": ("SELECT 1; SELECT 2", pa.ArrowInvalid, 400, "LG1002", ["one statement"]),
     "SET of an unknown key": ("SET shema = 'gold'", pa.ArrowInvalid, 400, "LG1006", ["shema", "schema"]),
@@ -80,7 +80,7 @@ def test_a_table_over_files_is_refused(admin, sql):
 def test_too_much_of_a_statement_is_refused_whole(admin, adbc, rest, sql):
     for ask in (lambda: admin.query(sql), lambda: admin.read(flight.Ticket(sql.encode())),
                 lambda: adbc.cursor().execute(sql)):
-        with pytest.raises((pa.ArrowException, flight.FlightError, dbapi.Error), match="limit"):
+        with pytest.raises((pa.ArrowException, flight.FlightError, dbapi.Error), match="limit|larger than max"):
             ask()
         assert admin.query("SELECT 1").num_rows == 1
     response = rest.sql(sql)

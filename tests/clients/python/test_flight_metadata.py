@@ -9,7 +9,6 @@ import wire
 from door import TABLES
 
 TEXT, COUNT = pa.string(), pa.int32()
-KEYS = ["key_sequence", "fk_key_name", "pk_key_name", "update_rule", "delete_rule"]
 
 # Column names and types as FlightSql.proto writes them; a star marks those that are not null.
 SCHEMAS = {
@@ -20,7 +19,7 @@ SCHEMAS = {
     "CommandGetTableTypes": (b"", [("table_type*", TEXT)]),
     "CommandGetPrimaryKeys": (wire.text(3, "nation"), [
         ("catalog_name", TEXT), ("db_schema_name", TEXT), ("table_name*", TEXT), ("column_name*", TEXT),
-        ("key_sequence*", COUNT), ("key_name", TEXT)]),
+        ("key_name", TEXT), ("key_sequence*", COUNT)]),
     "CommandGetXdbcTypeInfo": (b"", [
         ("type_name*", TEXT), ("data_type*", COUNT), ("column_size", COUNT), ("literal_prefix", TEXT),
         ("literal_suffix", TEXT), ("create_params", pa.list_(pa.field("item", TEXT, nullable=False))),

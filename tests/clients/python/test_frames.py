@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
 
 import pandas
 import polars
@@ -28,11 +27,6 @@ def test_pandas_read_sql_keeps_arrow_types(adbc):
     frame = pandas.read_sql("SELECT n_nationkey, n_name FROM lake.gold.nation", adbc, dtype_backend="pyarrow")
     assert str(frame.dtypes["n_nationkey"]) in ("int64[pyarrow]", "int32[pyarrow]")
     assert len(frame) == 25
-
-
-def test_pandas_read_sql_query_with_parameters(adbc):
-    frame = pandas.read_sql_query("SELECT n_name FROM lake.gold.nation WHERE n_regionkey = ?", adbc, params=(3,))
-    assert sorted(frame["n_name"]) == ["FRANCE", "GERMANY", "ROMANIA", "RUSSIA", "UNITED KINGDOM"]
 
 
 def test_pandas_read_sql_table(adbc):
@@ -63,7 +57,3 @@ def test_polars_reads_batches(adbc):
         assert sum(map(len, frames)) == cursor.execute("SELECT count(*) FROM lake.gold.lineitem").fetchone()[0]
 
 
-def test_polars_read_database_uri(door, expected):
-    address = door.flight.removeprefix("grpc://")
-    uri = f"flightsql://admin:{quote(door.users['admin'], safe='')}@{address}?transport=tcp"
-    assert polars.read_database_uri(SQL, uri, engine="adbc").rows() == expected

@@ -89,7 +89,7 @@ def test_an_absent_dataset_is_not_found(rest, name, tail):
     assert response.status_code == 404 and response.json()["code"] == "LG1005" and name in response.json()["detail"]
 
 
-@pytest.mark.parametrize("name", ["nation", "gold.nation", "a.b.c.d", "..", "lake.gold.\"nation"])
+@pytest.mark.parametrize("name", ["nation", "gold.nation", "a.b.c.d", "lake.gold.\"nation"])
 def test_a_malformed_id_is_explained(rest, name):
     response = rest.get(rest.dataset(name, "/schema"))
     assert response.status_code == 400 and "catalog.schema.table" in response.json()["detail"]
@@ -144,7 +144,7 @@ def test_a_filter_is_the_condition_it_looks_like(rest, filters, condition):
 @pytest.mark.parametrize("column, op, value, condition", [
     ("l_shipdate", "ge", "1998-11-01", "l_shipdate >= DATE '1998-11-01'"),
     ("l_quantity", "lt", 1.5, "l_quantity < 1.5"), ("l_discount", "eq", "0.10", "l_discount = 0.10"),
-    ("l_extendedprice", "between", [100000, "100100.50"], "l_extendedprice BETWEEN 100000 AND 100100.50"),
+    ("l_extendedprice", "between", [50000, "50100.50"], "l_extendedprice BETWEEN 50000 AND 50100.50"),
 ])
 def test_a_filter_takes_every_type(rest, column, op, value, condition):
     expected = rest.table(f"SELECT count(*) AS n FROM lake.gold.lineitem WHERE {condition}").column("n")[0].as_py()

@@ -52,12 +52,12 @@ def answers(gateway):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_lake_is_tpch_at_scale_one(duck, table):
-    assert duck.execute(f"SELECT count(*) FROM {table}").fetchone() == (ROWS[table],)
+    assert duck.cursor().execute(f"SELECT count(*) FROM {table}").fetchall() == [(ROWS[table],)]
 
 
 @pytest.mark.parametrize("number", tpch.NUMBERS)
 def test_the_answer_is_duckdbs(answers, duck, number):
-    expected = duck.sql(tpch.query(number)).to_arrow_table()
+    expected = duck.cursor().execute(tpch.query(number)).to_arrow_table()
     assert expected.num_rows > 0, "an empty answer proves nothing"
     found = answers(number)
     assert [name.lower() for name in found.column_names if "(" not in name] == \
@@ -81,7 +81,7 @@ def test_the_answer_is_the_published_one(answers, number):
 
 
 def test_the_comparison_finds_a_difference(duck):
-    table = duck.sql(tpch.query(1)).to_arrow_table()
+    table = duck.cursor().execute(tpch.query(1)).to_arrow_table()
     assert tpch.differences(table, table, tpch.ORDER[1]) == []
     changed = table.set_column(9, "count_order", pa.array([n + 1 for n in table.column(9).to_pylist()]))
     turned = table.take(list(range(table.num_rows))[::-1])

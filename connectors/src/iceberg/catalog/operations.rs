@@ -231,4 +231,3 @@ fn check_levels<'a>(names: impl Iterator<Item = &'a String>) -> iceberg::Result<
 fn table_not_found(ident: &TableIdent) -> iceberg::Error {
     iceberg::Error::new(ErrorKind::TableNotFound, format!("table {ident} does not exist"))
 }
-

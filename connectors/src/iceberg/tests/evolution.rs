@@ -194,15 +194,15 @@ async fn a_change_inside_a_nested_column_is_refused() {
     let lake = Lake::new().await;
     let pair = |second: &str| {
         let fields = vec![
-            column(2, "x", PrimitiveType::Int),
-            column(3, second, PrimitiveType::Int),
+            column(3, "x", PrimitiveType::Int),
+            column(4, second, PrimitiveType::Int),
         ];
         NestedField::optional(1, "pair", Type::Struct(StructType::new(fields))).into()
     };
-    lake.create("t", schema([pair("y"), column(4, "k", PrimitiveType::Int)]))
+    lake.create("t", schema([pair("y"), column(2, "k", PrimitiveType::Int)]))
         .await;
     lake.append("t", "SELECT named_struct('x', 1, 'y', 2), 5").await;
-    lake.evolve("t", [pair("z"), column(4, "k", PrimitiveType::Int)])
+    lake.evolve("t", [pair("z"), column(2, "k", PrimitiveType::Int)])
         .await;
     let error = lake.refusal("t", "SELECT pair FROM t").await;
     assert!(

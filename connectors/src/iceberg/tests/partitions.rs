@@ -4,7 +4,7 @@ use crate::iceberg::fixture::{Lake, column, register, schema};
 use ::iceberg::spec::PrimitiveType;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream_partitioned};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 use std::sync::Arc;

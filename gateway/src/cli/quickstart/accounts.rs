@@ -68,7 +68,12 @@ pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
             .collect::<Result<Vec<_>>>()?,
     };
     if found.is_none() {
-        folder.write(CREDENTIALS, &format!("{:#}\n", serde_json::json!(accounts)))?;
+        // Entry by entry, so that the keys stand in the order in which a person reads them.
+        let entries: Vec<String> = accounts
+            .iter()
+            .filter_map(|account| serde_json::to_string(account).ok())
+            .collect();
+        folder.write(CREDENTIALS, &format!("[\n  {}\n]\n", entries.join(",\n  ")))?;
     }
     if found.is_none() || folder.read("users.toml")?.is_none() {
         let hashed = accounts.clone();

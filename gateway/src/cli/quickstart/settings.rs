@@ -37,6 +37,9 @@ file = {policies}
 catalog = \"lake\"
 schema = \"gold\"
 
+[telemetry]
+log = \"warn\"
+
 [planner.sources.lake]
 kind = \"iceberg\"
 catalog = {catalog}

@@ -54,9 +54,9 @@ pub(super) fn parse(line: &str) -> Result<Command, Failure> {
         ("\\timing", "off") => Ok(Command::Timing(Some(false))),
         ("\\q", "") => Ok(Command::Quit),
         ("\\?" | "\\h", "") => Ok(Command::Help),
-        ("\\dt" | "\\dn" | "\\timing" | "\\q" | "\\?" | "\\h", argument) => {
-            fault(format!("{word} does not take `{argument}`; \\? shows the commands"))
-        }
+        ("\\dt" | "\\dn" | "\\timing" | "\\q" | "\\?" | "\\h", argument) => fault(format!(
+            "{word} does not take `{argument}`; \\? shows the commands"
+        )),
         _ => fault(format!("there is no command {word}; \\? shows the commands")),
     }
 }
@@ -77,12 +77,20 @@ fn parse_name(text: &str) -> Result<Name, Failure> {
         }
     }
     if quoted || parts.iter().any(String::is_empty) {
-        return Err(Failure::Command { problem: format!("`{text}` is not a table name") });
+        return Err(Failure::Command {
+            problem: format!("`{text}` is not a table name"),
+        });
     }
     let mut parts = parts.into_iter().rev();
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(table), schema, catalog, None) => Ok(Name { catalog, schema, table }),
-        _ => Err(Failure::Command { problem: format!("`{text}` has more than three parts") }),
+        (Some(table), schema, catalog, None) => Ok(Name {
+            catalog,
+            schema,
+            table,
+        }),
+        _ => Err(Failure::Command {
+            problem: format!("`{text}` has more than three parts"),
+        }),
     }
 }
 
@@ -92,7 +100,11 @@ mod tests {
 
     fn name(catalog: Option<&str>, schema: Option<&str>, table: &str) -> Command {
         let owned = |part: Option<&str>| part.map(str::to_owned);
-        Command::Table(Name { catalog: owned(catalog), schema: owned(schema), table: table.to_owned() })
+        Command::Table(Name {
+            catalog: owned(catalog),
+            schema: owned(schema),
+            table: table.to_owned(),
+        })
     }
 
     #[test]
@@ -102,7 +114,10 @@ mod tests {
             ("\\d;", Command::Tables),
             ("\\d  Orders ", name(None, None, "orders")),
             ("\\d gold.orders;", name(None, Some("gold"), "orders")),
-            ("\\d lake.gold.\"My.Orders\"", name(Some("lake"), Some("gold"), "My.Orders")),
+            (
+                "\\d lake.gold.\"My.Orders\"",
+                name(Some("lake"), Some("gold"), "My.Orders"),
+            ),
             ("\\d \"say \"\"hi\"\"\"", name(None, None, "say \"hi\"")),
             ("\\dn", Command::Schemas),
             ("\\timing", Command::Timing(None)),
@@ -120,7 +135,10 @@ mod tests {
         let cases = [
             ("\\x", "there is no command \\x; \\? shows the commands"),
             ("\\q now", "\\q does not take `now`; \\? shows the commands"),
-            ("\\timing maybe", "\\timing does not take `maybe`; \\? shows the commands"),
+            (
+                "\\timing maybe",
+                "\\timing does not take `maybe`; \\? shows the commands",
+            ),
             ("\\d a.b.c.d", "`a.b.c.d` has more than three parts"),
             ("\\d a..b", "`a..b` is not a table name"),
             ("\\d \"a", "`\"a` is not a table name"),

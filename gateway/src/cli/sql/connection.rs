@@ -48,7 +48,10 @@ impl Connection {
     /// # Errors
     /// `Connect`, or the gateway's refusal.
     pub(super) async fn open(target: Target) -> Result<Self, Failure> {
-        let failed = |source| Failure::Connect { url: target.url.clone(), source };
+        let failed = |source| Failure::Connect {
+            url: target.url.clone(),
+            source,
+        };
         let endpoint = Endpoint::from_shared(target.uri.clone())
             .map_err(failed)?
             .connect_timeout(CONNECT_TIMEOUT)
@@ -64,7 +67,11 @@ impl Connection {
         let channel = Keeping::new(channel);
         let inner = FlightServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let client = FlightSqlServiceClient::new_from_inner(inner);
-        let mut connection = Self { client, channel, target };
+        let mut connection = Self {
+            client,
+            channel,
+            target,
+        };
         connection.log_in().await?;
         Ok(connection)
     }
@@ -82,14 +89,21 @@ impl Connection {
     /// The handshake by hand: arrow-flight's own turns the gateway's refusal into a sentence of its own.
     async fn log_in(&mut self) -> Result<(), Failure> {
         let pair = format!("{}:{}", self.target.user, self.target.password.expose());
-        let mut basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
-            .map_err(|error| Failure::Protocol { problem: error.to_string() })?;
+        let mut basic =
+            HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).map_err(|error| {
+                Failure::Protocol {
+                    problem: error.to_string(),
+                }
+            })?;
         basic.set_sensitive(true);
         // If the gateway answers without a token, the password goes on standing for us.
         self.channel.authorize(basic);
         let hello = stream::iter([HandshakeRequest::default()]);
         let answer = self.client.inner_mut().handshake(hello).await?;
-        answer.into_inner().try_for_each(|_| std::future::ready(Ok(()))).await?;
+        answer
+            .into_inner()
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await?;
         Ok(())
     }
 
@@ -98,7 +112,12 @@ impl Connection {
     /// # Errors
     /// The gateway's refusal.
     pub(super) async fn query(&mut self, sql: &str) -> Result<Answer, Failure> {
-        let info = match self.client.execute(sql.to_owned(), None).await.map_err(Failure::from) {
+        let info = match self
+            .client
+            .execute(sql.to_owned(), None)
+            .await
+            .map_err(Failure::from)
+        {
             Err(failure) if failure.is_unauthenticated() => {
                 self.log_in().await?;
                 self.client.execute(sql.to_owned(), None).await?
@@ -113,7 +132,12 @@ impl Connection {
     /// # Errors
     /// The gateway's refusal.
     pub(super) async fn tables(&mut self, request: CommandGetTables) -> Result<Answer, Failure> {
-        let info = match self.client.get_tables(request.clone()).await.map_err(Failure::from) {
+        let info = match self
+            .client
+            .get_tables(request.clone())
+            .await
+            .map_err(Failure::from)
+        {
             Err(failure) if failure.is_unauthenticated() => {
                 self.log_in().await?;
                 self.client.get_tables(request).await?
@@ -128,8 +152,16 @@ impl Connection {
     /// # Errors
     /// The gateway's refusal.
     pub(super) async fn schemas(&mut self) -> Result<Answer, Failure> {
-        let request = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: None };
-        let info = match self.client.get_db_schemas(request.clone()).await.map_err(Failure::from) {
+        let request = CommandGetDbSchemas {
+            catalog: None,
+            db_schema_filter_pattern: None,
+        };
+        let info = match self
+            .client
+            .get_db_schemas(request.clone())
+            .await
+            .map_err(Failure::from)
+        {
             Err(failure) if failure.is_unauthenticated() => {
                 self.log_in().await?;
                 self.client.get_db_schemas(request).await?
@@ -151,27 +183,39 @@ impl Connection {
             .buffered(PARTS_AHEAD)
             .boxed();
         if let Some(schema) = told {
-            return Ok(Answer { schema: Arc::new(schema), rows: parts.try_flatten().boxed() });
+            return Ok(Answer {
+                schema: Arc::new(schema),
+                rows: parts.try_flatten().boxed(),
+            });
         }
         // The schema was not told ahead; the first part begins with it.
         let Some(first) = parts.try_next().await? else {
-            return Ok(Answer { schema: Arc::new(Schema::empty()), rows: stream::empty().boxed() });
+            return Ok(Answer {
+                schema: Arc::new(Schema::empty()),
+                rows: stream::empty().boxed(),
+            });
         };
         let mut first = first.peekable();
         let schema = match std::pin::Pin::new(&mut first).peek().await {
             Some(Ok(batch)) => batch.schema(),
             Some(Err(_)) | None => Arc::new(Schema::empty()),
         };
-        Ok(Answer { schema, rows: first.chain(parts.try_flatten()).boxed() })
+        Ok(Answer {
+            schema,
+            rows: first.chain(parts.try_flatten()).boxed(),
+        })
     }
 }
 
 type Part = BoxStream<'static, Result<RecordBatch, Failure>>;
 
-async fn fetch(mut client: FlightSqlServiceClient<Keeping>, endpoint: FlightEndpoint) -> Result<Part, Failure> {
-    let ticket = endpoint
-        .ticket
-        .ok_or_else(|| Failure::Protocol { problem: "a part of the result has no ticket".to_owned() })?;
+async fn fetch(
+    mut client: FlightSqlServiceClient<Keeping>,
+    endpoint: FlightEndpoint,
+) -> Result<Part, Failure> {
+    let ticket = endpoint.ticket.ok_or_else(|| Failure::Protocol {
+        problem: "a part of the result has no ticket".to_owned(),
+    })?;
     let rows = client.do_get(ticket.into_request()).await?;
     Ok(rows.map_err(Failure::from).boxed())
 }
@@ -186,5 +230,8 @@ fn tls(target: &Target) -> Result<ClientTlsConfig, Failure> {
 }
 
 fn unreadable(source: arrow::error::ArrowError) -> Failure {
-    Failure::Answer { what: "the schema of the answer cannot be read".to_owned(), source }
+    Failure::Answer {
+        what: "the schema of the answer cannot be read".to_owned(),
+        source,
+    }
 }

@@ -29,7 +29,9 @@ struct Kept {
 
 impl fmt::Debug for Kept {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Kept").field("cookies", &self.cookies.len()).finish_non_exhaustive()
+        out.debug_struct("Kept")
+            .field("cookies", &self.cookies.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +43,11 @@ impl Kept {
         if self.cookies.is_empty() {
             return;
         }
-        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
             headers.insert(COOKIE, value);
         }
@@ -53,10 +59,18 @@ impl Kept {
             authorization.set_sensitive(true);
             self.authorization = Some(authorization);
         }
-        for cookie in headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()) {
+        for cookie in headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok())
+        {
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let Some((name, value)) = pair.trim().split_once('=') else { continue };
-            let ends = attributes.split(';').any(|attribute| attribute.trim().eq_ignore_ascii_case("max-age=0"));
+            let Some((name, value)) = pair.trim().split_once('=') else {
+                continue;
+            };
+            let ends = attributes
+                .split(';')
+                .any(|attribute| attribute.trim().eq_ignore_ascii_case("max-age=0"));
             if ends || value.is_empty() {
                 self.cookies.remove(name);
             } else {
@@ -68,7 +82,10 @@ impl Kept {
 
 impl Keeping {
     pub(super) fn new(channel: Channel) -> Self {
-        Self { channel, kept: Arc::default() }
+        Self {
+            channel,
+            kept: Arc::default(),
+        }
     }
 
     /// Sends this authorization from now on, until an answer brings another.
@@ -96,7 +113,9 @@ impl Service<Request<Body>> for Keeping {
         let answer = self.channel.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            kept.lock().unwrap_or_else(PoisonError::into_inner).learn_from(answer.headers());
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .learn_from(answer.headers());
             Ok(answer)
         })
     }
@@ -111,7 +130,10 @@ mod tests {
         let mut kept = Kept::default();
         let mut answer = HeaderMap::new();
         answer.insert(AUTHORIZATION, HeaderValue::from_static("Bearer t"));
-        answer.append(SET_COOKIE, HeaderValue::from_static("session=abc; Path=/; HttpOnly"));
+        answer.append(
+            SET_COOKIE,
+            HeaderValue::from_static("session=abc; Path=/; HttpOnly"),
+        );
         answer.append(SET_COOKIE, HeaderValue::from_static("other=1"));
         kept.learn_from(&answer);
         let mut request = HeaderMap::new();
@@ -126,7 +148,10 @@ mod tests {
         let mut request = HeaderMap::new();
         request.insert(AUTHORIZATION, HeaderValue::from_static("Basic own"));
         kept.add_to(&mut request);
-        assert_eq!(request[AUTHORIZATION], "Basic own", "what the call says itself stands");
+        assert_eq!(
+            request[AUTHORIZATION], "Basic own",
+            "what the call says itself stands"
+        );
         assert_eq!(request[COOKIE], "other=2");
     }
 }

@@ -63,7 +63,9 @@ impl<'a> Sink<'a> {
     pub(super) fn rows(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         match self {
             Self::Table(table) => table.rows(batch),
-            Self::Csv(writer) => text::flat(batch).and_then(|flat| writer.write(&flat)).map_err(unwritten),
+            Self::Csv(writer) => text::flat(batch)
+                .and_then(|flat| writer.write(&flat))
+                .map_err(unwritten),
             Self::Json(writer) => writer.write(batch).map_err(unwritten),
             Self::Arrow(writer) => writer.write(batch).map_err(unwritten),
         }
@@ -81,7 +83,10 @@ impl<'a> Sink<'a> {
 }
 
 fn unwritten(source: ArrowError) -> Failure {
-    Failure::Answer { what: "the rows cannot be written".to_owned(), source }
+    Failure::Answer {
+        what: "the rows cannot be written".to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,11 @@ pub(super) fn split(text: &str) -> Script<'_> {
             ('/', Some('*')) => skip_comment(&mut letters),
             ('\'', _) => {
                 has_words = true;
-                skip_quoted(&mut letters, '\'', matches!(previous, 'e' | 'E') && !word_before(text, at));
+                skip_quoted(
+                    &mut letters,
+                    '\'',
+                    matches!(previous, 'e' | 'E') && !word_before(text, at),
+                );
             }
             ('"' | '`', _) => {
                 has_words = true;
@@ -50,7 +54,11 @@ pub(super) fn split(text: &str) -> Script<'_> {
         }
         previous = letter;
     }
-    Script { statements, rest: text[start..].trim(), rest_is_empty: !has_words }
+    Script {
+        statements,
+        rest: text[start..].trim(),
+        rest_is_empty: !has_words,
+    }
 }
 
 fn is_word(letter: char) -> bool {
@@ -109,7 +117,9 @@ fn skip_dollar_quoted(text: &str, at: usize, letters: &mut Peekable<CharIndices<
     }
     let mark = &text[at..at + length + 2];
     let body = at + mark.len();
-    let end = text[body..].find(mark).map_or(text.len(), |found| body + found + mark.len());
+    let end = text[body..]
+        .find(mark)
+        .map_or(text.len(), |found| body + found + mark.len());
     while letters.next_if(|(position, _)| *position < end).is_some() {}
 }
 
@@ -123,14 +133,34 @@ mod tests {
             ("", &[], "", true),
             ("SELECT 1", &[], "SELECT 1", false),
             ("SELECT 1;", &["SELECT 1"], "", true),
-            ("SELECT 1; SELECT 2 ;\n sel", &["SELECT 1", "SELECT 2"], "sel", false),
+            (
+                "SELECT 1; SELECT 2 ;\n sel",
+                &["SELECT 1", "SELECT 2"],
+                "sel",
+                false,
+            ),
             (";;  ;", &[], "", true),
             ("SELECT ';' , 'it''s;';x", &["SELECT ';' , 'it''s;'"], "x", false),
             ("SELECT \";\", `;`;", &["SELECT \";\", `;`"], "", true),
             ("SELECT 1 -- a; b\n;", &["SELECT 1 -- a; b"], "", true),
-            ("SELECT /* a; /* b; */ c; */ 1;", &["SELECT /* a; /* b; */ c; */ 1"], "", true),
-            ("SELECT E'\\';', typE'\\';", &["SELECT E'\\';', typE'\\'"], "", true),
-            ("SELECT $$a;b$$, $x$;$$;$x$;", &["SELECT $$a;b$$, $x$;$$;$x$"], "", true),
+            (
+                "SELECT /* a; /* b; */ c; */ 1;",
+                &["SELECT /* a; /* b; */ c; */ 1"],
+                "",
+                true,
+            ),
+            (
+                "SELECT E'\\';', typE'\\';",
+                &["SELECT E'\\';', typE'\\'"],
+                "",
+                true,
+            ),
+            (
+                "SELECT $$a;b$$, $x$;$$;$x$;",
+                &["SELECT $$a;b$$, $x$;$$;$x$"],
+                "",
+                true,
+            ),
             ("SELECT $1; SELECT $2;", &["SELECT $1", "SELECT $2"], "", true),
             ("SELECT 'open;", &[], "SELECT 'open;", false),
             ("SELECT 1; -- done", &["SELECT 1"], "-- done", true),

@@ -159,14 +159,20 @@ impl Session {
             }
         }
         match found {
-            0 => Err(Failure::Command { problem: format!("there is no table `{}`; \\d lists the tables", name.table) }),
+            0 => Err(Failure::Command {
+                problem: format!("there is no table `{}`; \\d lists the tables", name.table),
+            }),
             _ => Ok(()),
         }
     }
 
     /// Listings are tables and never cut.
     fn listing(&self) -> Settings {
-        Settings { format: Format::Table, rows_max: None, ..self.settings }
+        Settings {
+            format: Format::Table,
+            rows_max: None,
+            ..self.settings
+        }
     }
 
     fn width(&self) -> Option<usize> {
@@ -240,7 +246,9 @@ fn pattern(name: &str) -> String {
 
 /// The title and the columns of a table, out of a row of GetTables.
 fn described(tables: &RecordBatch, row: usize) -> Result<(String, RecordBatch), Failure> {
-    let bad = |problem: &str| Failure::Protocol { problem: problem.to_owned() };
+    let bad = |problem: &str| Failure::Protocol {
+        problem: problem.to_owned(),
+    };
     let text = |column: &str| -> Option<&str> {
         let column = tables.column_by_name(column)?.as_string_opt::<i32>()?;
         (!column.is_null(row)).then(|| column.value(row))
@@ -252,27 +260,54 @@ fn described(tables: &RecordBatch, row: usize) -> Result<(String, RecordBatch), 
         .and_then(|column| column.as_binary_opt())
         .ok_or_else(|| bad("a listing has no column table_schema"))?;
     let message = IpcMessage(Bytes::copy_from_slice(message.value(row)));
-    let schema = Schema::try_from(message)
-        .map_err(|source| Failure::Answer { what: format!("the columns of {title} cannot be read"), source })?;
+    let schema = Schema::try_from(message).map_err(|source| Failure::Answer {
+        what: format!("the columns of {title} cannot be read"),
+        source,
+    })?;
     let of = |value: fn(&arrow::datatypes::Field) -> Option<String>| -> ArrayRef {
-        Arc::new(schema.fields().iter().map(|field| value(field)).collect::<StringArray>())
+        Arc::new(
+            schema
+                .fields()
+                .iter()
+                .map(|field| value(field))
+                .collect::<StringArray>(),
+        )
     };
     let columns = RecordBatch::try_from_iter([
         ("column", of(|field| Some(field.name().clone()))),
         ("type", of(|field| Some(planner::type_name(field.data_type())))),
-        ("nullable", of(|field| Some(if field.is_nullable() { "yes" } else { "no" }.to_owned()))),
-        ("comment", of(|field| Some(field.metadata().get("ARROW:FLIGHT:SQL:REMARKS").cloned().unwrap_or_default()))),
+        (
+            "nullable",
+            of(|field| Some(if field.is_nullable() { "yes" } else { "no" }.to_owned())),
+        ),
+        (
+            "comment",
+            of(|field| {
+                Some(
+                    field
+                        .metadata()
+                        .get("ARROW:FLIGHT:SQL:REMARKS")
+                        .cloned()
+                        .unwrap_or_default(),
+                )
+            }),
+        ),
     ]);
-    let columns = columns.map_err(|source| Failure::Answer { what: "the columns cannot be shown".to_owned(), source })?;
+    let columns = columns.map_err(|source| Failure::Answer {
+        what: "the columns cannot be shown".to_owned(),
+        source,
+    })?;
     Ok((title, columns))
 }
 
 fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
-    out.write_all(text.as_bytes()).map_err(|source| Failure::io("writing the answer", source))
+    out.write_all(text.as_bytes())
+        .map_err(|source| Failure::io("writing the answer", source))
 }
 
 fn flush(out: &mut dyn Write) -> Result<(), Failure> {
-    out.flush().map_err(|source| Failure::io("writing the answer", source))
+    out.flush()
+        .map_err(|source| Failure::io("writing the answer", source))
 }
 
 #[cfg(test)]

@@ -115,7 +115,8 @@ fn history_file(environment: &Environment) -> Option<PathBuf> {
 
 fn load(editor: &mut Line, file: &Path) -> Result<(), Failure> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(|source| Failure::io(format!("making {}", folder.display()), source))?;
+        fs::create_dir_all(folder)
+            .map_err(|source| Failure::io(format!("making {}", folder.display()), source))?;
     }
     if !file.exists() {
         return Ok(());
@@ -130,7 +131,8 @@ fn say(line: &str) -> Result<(), Failure> {
 
 fn complain(failure: &Failure) -> Result<(), Failure> {
     let mut out = io::stderr().lock();
-    writeln!(out, "error: {}", failure.chain()).map_err(|source| Failure::io("writing to the terminal", source))
+    writeln!(out, "error: {}", failure.chain())
+        .map_err(|source| Failure::io("writing to the terminal", source))
 }
 
 fn broken(error: ReadlineError) -> Failure {
@@ -145,13 +147,21 @@ mod tests {
     #[test]
     fn the_history_lies_where_xdg_says() {
         let of = |variables: &[(&str, &str)]| {
-            let environment: Environment =
-                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let environment: Environment = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
             history_file(&environment)
         };
         let expect = |path: &'static str| Some(Path::new(path).to_owned());
-        assert_eq!(of(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), expect("/s/lakegate/history"));
-        assert_eq!(of(&[("XDG_STATE_HOME", "relative"), ("HOME", "/h")]), expect("/h/.local/state/lakegate/history"));
+        assert_eq!(
+            of(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]),
+            expect("/s/lakegate/history")
+        );
+        assert_eq!(
+            of(&[("XDG_STATE_HOME", "relative"), ("HOME", "/h")]),
+            expect("/h/.local/state/lakegate/history")
+        );
         assert_eq!(of(&[]), None);
     }
 }

@@ -52,7 +52,10 @@ impl Target {
         let quickstart = Path::new(QUICKSTART);
         let (url, account_file) = match (&arguments.url, &arguments.credentials) {
             (Some(url), file) => (url.clone(), file.clone()),
-            (None, Some(file)) => (endpoint(file.parent().unwrap_or(Path::new("")))?, Some(file.clone())),
+            (None, Some(file)) => (
+                endpoint(file.parent().unwrap_or(Path::new("")))?,
+                Some(file.clone()),
+            ),
             (None, None) => (endpoint(quickstart)?, Some(quickstart.join(CREDENTIALS))),
         };
         let accounts = match account_file {
@@ -71,15 +74,23 @@ impl Target {
             (None, None, Some(account)) => Secret::new(account.password),
             (None, None, None) => prompt(&user)?,
         };
-        Ok(Self { uri: uri(&url)?, url, authority: arguments.authority.clone(), user, password })
+        Ok(Self {
+            uri: uri(&url)?,
+            url,
+            authority: arguments.authority.clone(),
+            user,
+            password,
+        })
     }
 }
 
 fn endpoint(folder: &Path) -> Result<String, Failure> {
     let file = folder.join(ENDPOINTS);
     if !file.exists() {
-        let problem =
-            format!("no --url, and no {}: start `lakegate quickstart`, or say where to go", file.display());
+        let problem = format!(
+            "no --url, and no {}: start `lakegate quickstart`, or say where to go",
+            file.display()
+        );
         return Err(Failure::Target { problem });
     }
     read_json::<Endpoints>(&file).map(|endpoints| endpoints.flight)
@@ -93,13 +104,19 @@ fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let text = read(file)?;
     // The message of serde_json may repeat a value, and a value may be a password: the place is enough.
     serde_json::from_str(&text).map_err(|error| {
-        missing(format!("{}, line {}: not what a quickstart writes", file.display(), error.line()))
+        missing(format!(
+            "{}, line {}: not what a quickstart writes",
+            file.display(),
+            error.line()
+        ))
     })
 }
 
 fn prompt(user: &str) -> Result<Secret, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(missing(format!("no password for {user}: give --password-file or set {PASSWORD}")));
+        return Err(missing(format!(
+            "no password for {user}: give --password-file or set {PASSWORD}"
+        )));
     }
     rpassword::prompt_password(format!("Password for {user}: "))
         .map(Secret::new)
@@ -112,10 +129,16 @@ fn uri(url: &str) -> Result<String, Failure> {
     let scheme = match scheme {
         "grpc" | "grpc+tcp" | "http" => "http",
         "grpc+tls" | "https" => "https",
-        _ => return Err(missing(format!("{url}: the scheme is none of grpc, grpc+tcp, grpc+tls"))),
+        _ => {
+            return Err(missing(format!(
+                "{url}: the scheme is none of grpc, grpc+tcp, grpc+tls"
+            )));
+        }
     };
     let place = place.trim_end_matches('/');
-    let with_port = place.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let with_port = place
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !with_port || place.contains(['/', '@', '?']) {
         return Err(missing(format!("{url}: not of the form grpc://HOST:PORT")));
     }
@@ -123,7 +146,9 @@ fn uri(url: &str) -> Result<String, Failure> {
 }
 
 fn missing(problem: impl Into<String>) -> Failure {
-    Failure::Target { problem: problem.into() }
+    Failure::Target {
+        problem: problem.into(),
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +169,15 @@ mod tests {
         for (url, expected) in cases {
             assert_eq!(uri(url).unwrap(), expected);
         }
-        for url in ["ftp://h:1", "grpc://h", "grpc://h:x", "grpc://h:1/path", "grpc://:1", "grpc://u:p@h:1", ""] {
+        for url in [
+            "ftp://h:1",
+            "grpc://h",
+            "grpc://h:x",
+            "grpc://h:1/path",
+            "grpc://:1",
+            "grpc://u:p@h:1",
+            "",
+        ] {
             assert!(uri(url).is_err(), "{url}");
         }
     }
@@ -158,10 +191,18 @@ mod tests {
     }
 
     fn quickstart(folder: &Path) -> Arguments {
-        let accounts = r#"[{"user":"ada","password":"a","roles":["x"]},{"user":"bob","password":"b","roles":[]}]"#;
+        let accounts =
+            r#"[{"user":"ada","password":"a","roles":["x"]},{"user":"bob","password":"b","roles":[]}]"#;
         fs::write(folder.join("credentials.json"), accounts).unwrap();
-        fs::write(folder.join("endpoints.json"), r#"{"flight":"grpc://h:7","rest":"http://h:8"}"#).unwrap();
-        Arguments { credentials: Some(folder.join("credentials.json")), ..Arguments::default() }
+        fs::write(
+            folder.join("endpoints.json"),
+            r#"{"flight":"grpc://h:7","rest":"http://h:8"}"#,
+        )
+        .unwrap();
+        Arguments {
+            credentials: Some(folder.join("credentials.json")),
+            ..Arguments::default()
+        }
     }
 
     fn owned(uri: &str, user: &str, password: &str) -> Result<(String, String, String), String> {
@@ -173,28 +214,59 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let arguments = || quickstart(dir.path());
         assert_eq!(find(&arguments(), None), owned("http://h:7", "ada", "a"));
-        let bob = Arguments { user: Some("bob".to_owned()), ..arguments() };
+        let bob = Arguments {
+            user: Some("bob".to_owned()),
+            ..arguments()
+        };
         assert_eq!(find(&bob, None), owned("http://h:7", "bob", "b"));
-        assert_eq!(find(&bob, Some("of the variable")), owned("http://h:7", "bob", "of the variable"));
+        assert_eq!(
+            find(&bob, Some("of the variable")),
+            owned("http://h:7", "bob", "of the variable")
+        );
         let file = dir.path().join("password");
         fs::write(&file, "of the file\n").unwrap();
-        let by_file = Arguments { password_file: Some(file), ..arguments() };
-        assert_eq!(find(&by_file, Some("x")), owned("http://h:7", "ada", "of the file"));
-        let elsewhere = Arguments { url: Some("grpc://other:9".to_owned()), ..arguments() };
+        let by_file = Arguments {
+            password_file: Some(file),
+            ..arguments()
+        };
+        assert_eq!(
+            find(&by_file, Some("x")),
+            owned("http://h:7", "ada", "of the file")
+        );
+        let elsewhere = Arguments {
+            url: Some("grpc://other:9".to_owned()),
+            ..arguments()
+        };
         assert_eq!(find(&elsewhere, None), owned("http://other:9", "ada", "a"));
     }
 
     #[test]
     fn what_is_missing_is_told() {
-        let url = Arguments { url: Some("grpc://other:9".to_owned()), ..Arguments::default() };
-        assert_eq!(find(&url, Some("x")).unwrap_err(), "no user: give --user or --credentials");
+        let url = Arguments {
+            url: Some("grpc://other:9".to_owned()),
+            ..Arguments::default()
+        };
+        assert_eq!(
+            find(&url, Some("x")).unwrap_err(),
+            "no user: give --user or --credentials"
+        );
         let dir = tempfile::tempdir().unwrap();
         let arguments = quickstart(dir.path());
-        fs::write(dir.path().join("credentials.json"), "[{\"user\": \"ada\", \"password\": 7}]").unwrap();
+        fs::write(
+            dir.path().join("credentials.json"),
+            "[{\"user\": \"ada\", \"password\": 7}]",
+        )
+        .unwrap();
         let found = find(&arguments, None).unwrap_err();
-        assert!(found.ends_with("credentials.json, line 1: not what a quickstart writes"), "{found}");
+        assert!(
+            found.ends_with("credentials.json, line 1: not what a quickstart writes"),
+            "{found}"
+        );
         fs::remove_file(dir.path().join("endpoints.json")).unwrap();
         let found = find(&arguments, None).unwrap_err();
-        assert!(found.starts_with("no --url, and no ") && found.contains("endpoints.json"), "{found}");
+        assert!(
+            found.starts_with("no --url, and no ") && found.contains("endpoints.json"),
+            "{found}"
+        );
     }
 }

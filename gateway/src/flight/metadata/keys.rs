@@ -59,7 +59,13 @@ pub(super) async fn primary(
     let tables = app.engine.tables(&context.principal, &filter).await?;
     let rows: Vec<_> = tables
         .iter()
-        .flat_map(|table| table.primary_key.iter().enumerate().map(move |(index, column)| (table, index, column)))
+        .flat_map(|table| {
+            table
+                .primary_key
+                .iter()
+                .enumerate()
+                .map(move |(index, column)| (table, index, column))
+        })
         .collect();
     let texts = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
     let columns = vec![

@@ -16,9 +16,16 @@ use crate::session::RequestContext;
 /// The table types there are, as the type listing names them.
 pub(super) const TYPES: [&str; 2] = ["TABLE", "VIEW"];
 
-pub(super) async fn rows(app: &App, context: &RequestContext, request: CommandGetTables) -> Result<RecordBatch> {
-    let asked: Vec<(TableKind, String)> =
-        request.table_types.iter().filter_map(|name| kind(name).map(|kind| (kind, name.clone()))).collect();
+pub(super) async fn rows(
+    app: &App,
+    context: &RequestContext,
+    request: CommandGetTables,
+) -> Result<RecordBatch> {
+    let asked: Vec<(TableKind, String)> = request
+        .table_types
+        .iter()
+        .filter_map(|name| kind(name).map(|kind| (kind, name.clone())))
+        .collect();
     let filter = TableFilter {
         catalog: request.catalog,
         schema: request.db_schema_filter_pattern.map(Pattern::new),
@@ -27,16 +34,26 @@ pub(super) async fn rows(app: &App, context: &RequestContext, request: CommandGe
         with_columns: request.include_schema,
     };
     let found = app.engine.tables(&context.principal, &filter).await?;
-    let mut builder =
-        GetTablesBuilder::new(None::<String>, None::<String>, None::<String>, Vec::<String>::new(), request.include_schema);
+    let mut builder = GetTablesBuilder::new(
+        None::<String>,
+        None::<String>,
+        None::<String>,
+        Vec::<String>::new(),
+        request.include_schema,
+    );
     for table in found {
-        let spelling = asked.iter().find(|(kind, _)| *kind == table.kind).map(|(_, name)| name.as_str());
+        let spelling = asked
+            .iter()
+            .find(|(kind, _)| *kind == table.kind)
+            .map(|(_, name)| name.as_str());
         let columns = match &table.columns {
             Some(columns) => table_schema(columns, &table.catalog, &table.schema, &table.name),
             None => Schema::empty().into(),
         };
         let type_name = spelling.unwrap_or(default_name(table.kind));
-        builder.append(&table.catalog, &table.schema, &table.name, type_name, &columns).map_err(failed)?;
+        builder
+            .append(&table.catalog, &table.schema, &table.name, type_name, &columns)
+            .map_err(failed)?;
     }
     builder.build().map_err(failed)
 }

@@ -43,8 +43,16 @@ impl<'a> Table<'a> {
         Self {
             out,
             width,
-            names: schema.fields().iter().map(|field| text::tame(field.name())).collect(),
-            to_the_right: schema.fields().iter().map(|field| is_number(field.data_type())).collect(),
+            names: schema
+                .fields()
+                .iter()
+                .map(|field| text::tame(field.name()))
+                .collect(),
+            to_the_right: schema
+                .fields()
+                .iter()
+                .map(|field| is_number(field.data_type()))
+                .collect(),
             page: Vec::new(),
             layout: None,
             written: 0,
@@ -60,7 +68,12 @@ impl<'a> Table<'a> {
             .collect::<Result<_, ArrowError>>()
             .map_err(super::unwritten)?;
         for row in 0..batch.num_rows() {
-            self.page.push(columns.iter().map(|column| text::tame(&column.value(row).to_string())).collect());
+            self.page.push(
+                columns
+                    .iter()
+                    .map(|column| text::tame(&column.value(row).to_string()))
+                    .collect(),
+            );
             if self.page.len() >= PAGE_ROWS {
                 self.write_page()?;
             }
@@ -118,7 +131,9 @@ fn fit(natural: &[usize], width: usize) -> Option<Vec<usize>> {
     let room = width.checked_sub(natural.len() * 3)?;
     let cut = |cap: usize| natural.iter().map(move |width| (*width).min(cap));
     let widest = natural.iter().copied().max().unwrap_or(0);
-    let cap = (CELL_MIN.min(widest)..=widest.min(room)).rev().find(|cap| cut(*cap).sum::<usize>() <= room)?;
+    let cap = (CELL_MIN.min(widest)..=widest.min(room))
+        .rev()
+        .find(|cap| cut(*cap).sum::<usize>() <= room)?;
     Some(cut(cap).collect())
 }
 
@@ -140,7 +155,13 @@ fn line(out: &mut dyn Write, cells: &[String], widths: &[usize], to_the_right: &
     writeln!(out, "{}", text.trim_end())
 }
 
-fn record(out: &mut dyn Write, number: usize, names: &[String], row: &[String], width: usize) -> io::Result<()> {
+fn record(
+    out: &mut dyn Write,
+    number: usize,
+    names: &[String],
+    row: &[String],
+    width: usize,
+) -> io::Result<()> {
     writeln!(out, "-[ row {number} ]-")?;
     for (name, cell) in names.iter().zip(row) {
         let blank = " ".repeat(width.saturating_sub(name.width()));

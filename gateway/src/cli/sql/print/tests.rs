@@ -37,7 +37,10 @@ fn a_table_aligns_numbers_to_the_right_and_counts_wide_letters() {
 #[test]
 fn a_result_without_rows_shows_its_columns() {
     let none = batch().slice(0, 0);
-    assert_eq!(printed(Format::Table, None, &[none.clone()]), " n | text\n---+------\n");
+    assert_eq!(
+        printed(Format::Table, None, &[none.clone()]),
+        " n | text\n---+------\n"
+    );
     assert_eq!(printed(Format::Csv, None, &[none.clone()]), "n,text\n");
     assert_eq!(printed(Format::Json, None, &[none]), "");
 }
@@ -48,11 +51,19 @@ fn a_narrow_terminal_cuts_the_widest_column_and_then_goes_down() {
     let short: ArrayRef = Arc::new(StringArray::from(vec!["yes"]));
     let batch = RecordBatch::try_from_iter([("long", long), ("short", short)]).unwrap();
     let cut = printed(Format::Table, Some(30), &[batch.clone()]);
-    let expected = format!(" long{} | short\n{}+-------\n {}… | yes\n", " ".repeat(15), "-".repeat(21), "x".repeat(18));
+    let expected = format!(
+        " long{} | short\n{}+-------\n {}… | yes\n",
+        " ".repeat(15),
+        "-".repeat(21),
+        "x".repeat(18)
+    );
     assert_eq!(cut, expected);
     assert!(cut.lines().all(|line| line.chars().count() <= 30));
     let down = printed(Format::Table, Some(15), &[batch]);
-    assert_eq!(down, format!("-[ row 1 ]-\nlong  | {}\nshort | yes\n", "x".repeat(50)));
+    assert_eq!(
+        down,
+        format!("-[ row 1 ]-\nlong  | {}\nshort | yes\n", "x".repeat(50))
+    );
 }
 
 #[test]
@@ -61,7 +72,11 @@ fn rows_after_the_first_page_are_cut_to_its_widths() {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(from..to));
         RecordBatch::try_from_iter([("n", column)]).unwrap()
     };
-    let text = printed(Format::Table, None, &[numbers(0, 1_000), numbers(123_456, 123_457)]);
+    let text = printed(
+        Format::Table,
+        None,
+        &[numbers(0, 1_000), numbers(123_456, 123_457)],
+    );
     assert_eq!(text.lines().count(), 2 + 1_001);
     assert_eq!(text.lines().last(), Some(" 12…"));
 }
@@ -71,13 +86,19 @@ fn data_cannot_drive_the_terminal() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["a\u{1b}[31m\nb"]));
     let batch = RecordBatch::try_from_iter([("x\ty", text)]).unwrap();
     let shown = printed(Format::Table, None, &[batch]);
-    assert!(shown.contains("a\\u{1b}[31m\\nb") && shown.contains("x\\ty"), "{shown}");
+    assert!(
+        shown.contains("a\\u{1b}[31m\\nb") && shown.contains("x\\ty"),
+        "{shown}"
+    );
     assert!(!shown.contains('\u{1b}'));
 }
 
 #[test]
 fn csv_and_json_and_arrow_carry_all_rows() {
-    assert_eq!(printed(Format::Csv, None, &[batch(), batch()]).lines().count(), 1 + 6);
+    assert_eq!(
+        printed(Format::Csv, None, &[batch(), batch()]).lines().count(),
+        1 + 6
+    );
     assert!(printed(Format::Csv, None, &[batch()]).starts_with("n,text\n1,a\n,wide 日本\n"));
     assert_eq!(
         printed(Format::Json, None, &[batch()]).lines().next(),
@@ -87,7 +108,10 @@ fn csv_and_json_and_arrow_carry_all_rows() {
     let mut sink = Sink::begin(Format::Arrow, &batch().schema(), None, &mut out).unwrap();
     sink.rows(&batch()).unwrap();
     sink.end().unwrap();
-    let read: Vec<_> = StreamReader::try_new(out.as_slice(), None).unwrap().map(Result::unwrap).collect();
+    let read: Vec<_> = StreamReader::try_new(out.as_slice(), None)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(read, [batch()]);
 }
 

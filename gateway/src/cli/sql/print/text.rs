@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 /// How values look in a table: nulls can be told from empty texts, and one that cannot be shown says so.
 pub(super) fn options() -> FormatOptions<'static> {
-    FormatOptions::default().with_null("NULL").with_display_error(true)
+    FormatOptions::default()
+        .with_null("NULL")
+        .with_display_error(true)
 }
 
 /// The columns with nested ones as text, since CSV has no form for them.
@@ -23,7 +25,11 @@ pub(super) fn flat_schema(schema: &Schema) -> SchemaRef {
 
 /// The rows under [`flat_schema`].
 pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(flat_column).collect::<Result<Vec<_>, _>>()?;
+    let columns = batch
+        .columns()
+        .iter()
+        .map(flat_column)
+        .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(flat_schema(batch.schema_ref()), columns)
 }
 
@@ -33,7 +39,11 @@ fn flat_column(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     }
     let options = FormatOptions::default().with_null("null");
     let shown = ArrayFormatter::try_new(column, &options)?;
-    let text = |row| (!column.is_null(row)).then(|| shown.value(row).try_to_string()).transpose();
+    let text = |row| {
+        (!column.is_null(row))
+            .then(|| shown.value(row).try_to_string())
+            .transpose()
+    };
     let texts = (0..column.len()).map(text).collect::<Result<Vec<_>, _>>()?;
     Ok(Arc::new(StringArray::from(texts)))
 }

@@ -21,8 +21,16 @@ async fn shown(format: Format, rows_max: Option<usize>) -> (Shown, usize, usize)
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(batch(10))
     });
-    let answer = Answer { schema: batch(0).schema(), rows: rows.boxed() };
-    let settings = Settings { format, rows_max, timing: false, to_terminal: false };
+    let answer = Answer {
+        schema: batch(0).schema(),
+        rows: rows.boxed(),
+    };
+    let settings = Settings {
+        format,
+        rows_max,
+        timing: false,
+        to_terminal: false,
+    };
     let mut out = Vec::new();
     let shown = show(answer, &settings, &mut out).await.unwrap();
     let lines = String::from_utf8(out).unwrap().lines().count();
@@ -45,8 +53,14 @@ async fn a_table_stops_fetching_at_its_cap_and_the_other_forms_do_not() {
 fn the_last_line_counts_and_tells_the_time() {
     let of = |rows, more| Shown { rows, more };
     assert_eq!(summary(&of(1, false), None), "(1 row)\n");
-    assert_eq!(summary(&of(0, false), Some(Duration::from_micros(1_250))), "(0 rows) in 1.2 ms\n");
-    assert_eq!(summary(&of(9, true), None), "(first 9 rows, there are more: --rows-max 0 shows all)\n");
+    assert_eq!(
+        summary(&of(0, false), Some(Duration::from_micros(1_250))),
+        "(0 rows) in 1.2 ms\n"
+    );
+    assert_eq!(
+        summary(&of(9, true), None),
+        "(first 9 rows, there are more: --rows-max 0 shows all)\n"
+    );
 }
 
 #[test]
@@ -69,12 +83,23 @@ fn a_described_table_shows_types_nulls_and_comments() {
         ("catalog_name", text("lake")),
         ("db_schema_name", text("gold")),
         ("table_name", text("orders")),
-        ("table_schema", Arc::new(BinaryArray::from(vec![message.0.as_ref()])) as ArrayRef),
+        (
+            "table_schema",
+            Arc::new(BinaryArray::from(vec![message.0.as_ref()])) as ArrayRef,
+        ),
     ])
     .unwrap();
     let (title, columns) = described(&tables, 0).unwrap();
     assert_eq!(title, "lake.gold.orders");
-    let shown = arrow::util::pretty::pretty_format_batches(&[columns]).unwrap().to_string();
-    assert!(shown.contains("| id     | BIGINT") && shown.contains("| no       | the key |"), "{shown}");
-    assert!(shown.contains("| name   | VARCHAR") && shown.contains("| yes      |"), "{shown}");
+    let shown = arrow::util::pretty::pretty_format_batches(&[columns])
+        .unwrap()
+        .to_string();
+    assert!(
+        shown.contains("| id     | BIGINT") && shown.contains("| no       | the key |"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("| name   | VARCHAR") && shown.contains("| yes      |"),
+        "{shown}"
+    );
 }

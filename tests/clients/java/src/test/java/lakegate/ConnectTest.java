@@ -98,8 +98,13 @@ class ConnectTest {
 
     @Test
     void aCatalogOfTheUrlIsTheCurrentOne() throws SQLException {
-        try (Connection connection = Door.connect("admin", "&catalog=lake")) {
-            assertEquals(List.of(List.of("25")), Door.rows(connection, "SELECT count(*) FROM gold.nation"));
+        Connection connection = Door.connect("admin", "&catalog=lake");
+        assertEquals(List.of(List.of("25")), Door.rows(connection, "SELECT count(*) FROM gold.nation"));
+        try {
+            connection.close();
+        } catch (SQLException error) {
+            // Driver 18.3 closes its channel and then its session when a catalog stands in the URL, whatever the server.
+            assertEquals("Channel shutdown invoked", error.getMessage());
         }
     }
 
@@ -115,8 +120,8 @@ class ConnectTest {
     @Test
     void aCatalogThatIsNotThereIsRefused() {
         SQLException error = assertThrows(SQLException.class, () -> {
-            try (Connection connection = Door.connect("admin")) {
-                connection.setCatalog("pond");
+            // Connection.setCatalog of driver 18.3 never leaves the driver; the URL does.
+            try (Connection connection = Door.connect("admin", "&catalog=pond")) {
                 Door.rows(connection, "SELECT count(*) FROM gold.nation");
             }
         });
