@@ -36,12 +36,13 @@ pub struct Login {
 /// # Errors
 /// When nobody listens there.
 pub async fn channel(address: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(address.replacen("grpc://", "http://", 1))?;
-    let connecting = endpoint
+    let endpoint = Endpoint::from_shared(address.replacen("grpc://", "http://", 1))?
         .connect_timeout(Duration::from_secs(10))
-        .tcp_nodelay(true)
-        .connect();
-    connecting.await.with_context(|| format!("connect to {address}"))
+        .tcp_nodelay(true);
+    endpoint
+        .connect()
+        .await
+        .with_context(|| format!("connect to {address}"))
 }
 
 /// A connection that is logged in, or one without credentials.

@@ -25,7 +25,7 @@ use tpch::Dataset;
 pub const SCALE_BOUNDS: (f64, f64) = (0.001, 1000.0);
 
 /// Bytes that scale 1 takes on disk, rounded up from the measured size, metadata included.
-const BYTES_PER_SCALE: f64 = 420e6;
+const BYTES_PER_SCALE: f64 = 270e6;
 
 /// What a load made or found, table by table in load order.
 #[derive(Debug, Clone, PartialEq, Eq)]

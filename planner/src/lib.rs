@@ -20,6 +20,7 @@ pub mod execute;
 mod explain;
 
 mod information_schema;
+mod logical;
 mod memory;
 mod origins;
 pub mod parameters;
@@ -30,6 +31,7 @@ mod resolve;
 mod resolved;
 pub mod runtime;
 mod session;
+mod steps;
 mod stores;
 mod suggest;
 

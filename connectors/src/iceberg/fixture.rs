@@ -20,7 +20,8 @@ use ::iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
 use ::iceberg::{Catalog, MetadataLocation, NamespaceIdent, TableCreation, TableIdent};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::error::Result;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use parquet::file::properties::WriterProperties;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -124,13 +125,7 @@ impl Lake {
         let loaded = self.load(table).await;
         let metadata = loaded.metadata();
         let target = Arc::new(schema_to_arrow_schema(metadata.current_schema()).unwrap());
-        let rows = SessionContext::new()
-            .sql(sql)
-            .await
-            .unwrap()
-            .collect()
-            .await
-            .unwrap();
+        let rows = answer(&SessionContext::new(), sql).await;
         let mut files = Vec::new();
         for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
             let columns = batch.columns().iter().zip(target.fields());
@@ -303,14 +298,28 @@ impl Lake {
     /// The printed answer of a query over `table`.
     pub(super) async fn ask(&self, table: &str, sql: &str) -> String {
         let context = self.session(&[table]).await;
-        printed(&context.sql(sql).await.unwrap().collect().await.unwrap())
+        printed(&answer(&context, sql).await)
     }
 
     /// The error of a query over `table`.
     pub(super) async fn refusal(&self, table: &str, sql: &str) -> datafusion::error::DataFusionError {
         let context = self.session(&[table]).await;
-        context.sql(sql).await.unwrap().collect().await.unwrap_err()
+        query(&context, sql).await.unwrap().collect().await.unwrap_err()
     }
+}
+
+/// Plans a query of a test.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate's tests ask the engine itself, there is no planner here"
+)]
+pub(super) async fn query(context: &SessionContext, sql: &str) -> Result<DataFrame> {
+    context.sql(sql).await
+}
+
+/// The rows of a query that must succeed.
+pub(super) async fn answer(context: &SessionContext, sql: &str) -> Vec<RecordBatch> {
+    query(context, sql).await.unwrap().collect().await.unwrap()
 }
 
 pub(super) fn register(context: &SessionContext, name: &str, table: &SourceTable) {

@@ -5,7 +5,7 @@ mod evolution;
 mod partitions;
 mod pruning;
 
-use super::fixture::{Lake, SCHEMA, column, printed, register, schema};
+use super::fixture::{Lake, SCHEMA, answer, column, printed, register, schema};
 use crate::{Connector, Error, ErrorKind, TableEntry, TableKind, Version};
 use ::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use datafusion::prelude::SessionContext;
@@ -33,31 +33,52 @@ async fn a_table_is_listed_and_read() {
     lake.source.check().await.unwrap();
 }
 
-#[tokio::test]
-async fn every_primitive_type_comes_back_as_it_was() {
-    let lake = Lake::new().await;
-    let fields = [
-        column(1, "bool", PrimitiveType::Boolean),
-        column(2, "int", PrimitiveType::Int),
-        column(3, "long", PrimitiveType::Long),
-        column(4, "float", PrimitiveType::Float),
-        column(5, "double", PrimitiveType::Double),
-        column(
-            6,
-            "dec",
-            PrimitiveType::Decimal {
+/// Every primitive type with its Arrow type and a predicate that the one row meets and that reaches the file.
+fn primitives() -> Vec<(PrimitiveType, &'static str, &'static str)> {
+    use PrimitiveType as P;
+    vec![
+        (P::Boolean, "Boolean", "c1"),
+        (P::Int, "Int32", "c2 = 1"),
+        (P::Long, "Int64", "c3 > 1"),
+        (P::Float, "Float32", "c4 < 2"),
+        (P::Double, "Float64", "c5 >= 2.5"),
+        (
+            P::Decimal {
                 precision: 12,
                 scale: 2,
             },
+            "Decimal128(12, 2)",
+            "c6 = 3.25",
         ),
-        column(7, "date", PrimitiveType::Date),
-        column(8, "time", PrimitiveType::Time),
-        column(9, "ts", PrimitiveType::Timestamp),
-        column(10, "tstz", PrimitiveType::Timestamptz),
-        column(11, "str", PrimitiveType::String),
-        column(12, "bin", PrimitiveType::Binary),
-        column(13, "fixed", PrimitiveType::Fixed(2)),
-    ];
+        (P::Date, "Date32", "c7 < DATE '2020-03-01'"),
+        (
+            P::Time,
+            "Time64(µs)",
+            "c8 > arrow_cast('01:00:00', 'Time64(Microsecond)')",
+        ),
+        (
+            P::Timestamp,
+            "Timestamp(µs)",
+            "c9 > TIMESTAMP '2020-01-01 00:00:00'",
+        ),
+        (
+            P::Timestamptz,
+            "Timestamp(µs, \"UTC\")",
+            "c10 = TIMESTAMP '2020-01-01 00:00:00Z'",
+        ),
+        (P::String, "Utf8View", "c11 = 'é'"),
+        (P::Binary, "BinaryView", "c12 = X'00ff'"),
+        (P::Fixed(2), "FixedSizeBinary(2)", "c13 IS NOT NULL"),
+    ]
+}
+
+#[tokio::test]
+async fn every_primitive_type_comes_back_as_it_was() {
+    let lake = Lake::new().await;
+    let fields = primitives()
+        .into_iter()
+        .zip(1..)
+        .map(|((of, _, _), id)| column(id, &format!("c{id}"), of));
     lake.create("t", schema(fields)).await;
     lake.append(
         "t",
@@ -65,52 +86,15 @@ async fn every_primitive_type_comes_back_as_it_was() {
          TIMESTAMP '2020-01-01 00:00:00', 'é', X'00ff', X'0102'",
     )
     .await;
-    let types = lake.table("t", None).await.schema;
-    let types: Vec<String> = types
-        .fields()
-        .iter()
-        .map(|field| field.data_type().to_string())
-        .collect();
-    let expected = [
-        "Boolean",
-        "Int32",
-        "Int64",
-        "Float32",
-        "Float64",
-        "Decimal128(12, 2)",
-        "Date32",
-        "Time64(µs)",
-        "Timestamp(µs)",
-        "Timestamp(µs, \"UTC\")",
-        "Utf8View",
-        "BinaryView",
-        "FixedSizeBinary(2)",
-    ];
-    assert_eq!(types, expected);
+    let table = lake.table("t", None).await;
     let row = "true,1,2,1.5,2.5,3.25,2020-02-29,01:02:03,2020-01-01T00:00:00.000001,2020-01-01T00:00:00Z,é,00ff,0102";
     assert_eq!(lake.ask("t", "SELECT * FROM t").await, row);
-    // Each type also as a predicate that reaches the file.
-    for predicate in [
-        "bool",
-        "int = 1",
-        "long > 1",
-        "float < 2",
-        "double >= 2.5",
-        "dec = 3.25",
-        "date < DATE '2020-03-01'",
-        "time > arrow_cast('01:00:00', 'Time64(Microsecond)')",
-        "ts > TIMESTAMP '2020-01-01 00:00:00'",
-        "tstz = TIMESTAMP '2020-01-01 00:00:00Z'",
-        "str = 'é'",
-        "bin = X'00ff'",
-        "fixed IS NOT NULL",
-    ] {
-        assert_eq!(
-            lake.ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}"))
-                .await,
-            "1",
-            "{predicate}"
-        );
+    for (field, (_, name, predicate)) in table.schema.fields().iter().zip(primitives()) {
+        assert_eq!(field.data_type().to_string(), name);
+        let answer = lake
+            .ask("t", &format!("SELECT count(*) FROM t WHERE {predicate}"))
+            .await;
+        assert_eq!(answer, "1", "{predicate}");
     }
 }
 
@@ -179,13 +163,7 @@ async fn a_table_without_a_snapshot_is_empty() {
     lake.append("t", "SELECT 1").await;
     let context = SessionContext::new();
     register(&context, "t", &lake.table("t", Some(&table.version)).await);
-    let rows = context
-        .sql("SELECT count(*) FROM t")
-        .await
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
+    let rows = answer(&context, "SELECT count(*) FROM t").await;
     assert_eq!(printed(&rows), "0", "the pin keeps the table empty");
 }
 
@@ -203,10 +181,7 @@ async fn a_pin_reads_its_snapshot_and_no_pin_the_newest() {
     register(&context, "old", &lake.table("t", Some(&first.version)).await);
     register(&context, "new", &lake.table("t", Some(&second.version)).await);
     let sql = "SELECT (SELECT count(*) FROM old) AS x, (SELECT count(*) FROM new) AS y, (SELECT sum(a) FROM old) AS z";
-    assert_eq!(
-        printed(&context.sql(sql).await.unwrap().collect().await.unwrap()),
-        "2,3,3"
-    );
+    assert_eq!(printed(&answer(&context, sql).await), "2,3,3");
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+/// The key that tells the kind of a source, and with it which other keys there are.
+const TAG: &str = "kind";
+
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -140,22 +143,31 @@ fn holds(whole: &Dict, path: &[String], name: &str) -> bool {
     table(whole, path).is_some_and(|table| table.contains_key(name))
 }
 
-/// The key at fault below `path`, for errors that stop at a table: the one without which the error is another.
+/// The key at fault below `path`, for errors that stop at a table: the one without which the error is another. Without
+/// the tag every error is another, so the tag is at fault only if no other key is.
 fn culprit(whole: &Dict, path: &[String], kind: &Kind) -> Option<String> {
-    table(whole, path)?.keys().find_map(|name| {
-        let mut changed = whole.clone();
-        let at = path
-            .iter()
-            .try_fold(&mut changed, |table, part| match table.get_mut(part)? {
-                Value::Dict(_, inner) => Some(inner),
-                _ => None,
-            })?;
-        at.remove(name);
-        match Value::from(changed).deserialize::<Config>() {
-            Err(error) if error.kind == *kind => None,
-            _ => Some(name.clone()),
-        }
-    })
+    let mut names: Vec<&String> = table(whole, path)?.keys().collect();
+    names.sort_by_key(|name| *name == TAG);
+    names
+        .into_iter()
+        .find(|name| !still_fails(whole, path, name, kind))
+        .cloned()
+}
+
+/// Whether the error stays without the key `name` of the table at `path`.
+fn still_fails(whole: &Dict, path: &[String], name: &str, kind: &Kind) -> bool {
+    let mut changed = whole.clone();
+    let at = path
+        .iter()
+        .try_fold(&mut changed, |table, part| match table.get_mut(part)? {
+            Value::Dict(_, inner) => Some(inner),
+            _ => None,
+        });
+    let Some(at) = at else { return true };
+    at.remove(name);
+    Value::from(changed)
+        .deserialize::<Config>()
+        .is_err_and(|error| error.kind == *kind)
 }
 
 fn reason(kind: &Kind) -> (String, Option<String>) {

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! * One batch and one piece of output are held at a time; the client's pace is the engine's.
-//! * The first batch is awaited before the head is sent, so that what fails at once fails with its own status.
+//! * The first rows are made and written before the head is sent, so that what fails at once fails with its own status.
 //! * The place, the registration and the engine's stream live in the body: when the client goes away, all of them end.
 //! * A body that fails after its first byte says so where its format has room, and is then broken off; it never ends
 //!   like a whole one.
@@ -79,10 +79,10 @@ pub(super) async fn deliver(
         encoder,
         current: None,
         given: 0,
-        stage: Stage::Head,
+        first: Vec::new(),
+        stage: Stage::Rows,
     };
-    // Nothing has been promised yet.
-    rows.current = rows.next_batch().await?.map(|batch| (batch, 0));
+    rows.begin().await?;
     let mut response = Response::new(Body::new(Frames {
         frames: Box::pin(stream::unfold(rows, Rows::step)),
     }));
@@ -100,7 +100,6 @@ pub(super) async fn deliver(
 
 /// What comes next in a body.
 enum Stage {
-    Head,
     Rows,
     Trailers(HeaderMap),
     /// The failure has been said; what is left is to break off.
@@ -122,21 +121,34 @@ struct Rows {
     /// The batch that is being written, and how many of its rows are.
     current: Option<(RecordBatch, usize)>,
     given: u64,
+    /// What was written before the head was sent.
+    first: Vec<u8>,
     stage: Stage,
 }
 
 type Piece = Result<Frame<Bytes>, Error>;
 
 impl Rows {
+    /// Writes the first rows.
+    async fn begin(&mut self) -> Result<()> {
+        let mut out = Vec::new();
+        self.encoder.head(&mut out)?;
+        self.current = self.next_batch().await?.map(|batch| (batch, 0));
+        if self.current.is_some() {
+            self.write(&mut out).await?;
+        }
+        self.first = out;
+        Ok(())
+    }
+
     /// The next frame of the body.
     async fn step(mut self) -> Option<(Piece, Self)> {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.first);
         loop {
+            if !out.is_empty() {
+                return Some((Ok(Frame::data(Bytes::from(out))), self));
+            }
             match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::Head => match self.encoder.head(&mut out) {
-                    Ok(()) => self.stage = Stage::Rows,
-                    Err(error) => self.break_off(error, &mut out),
-                },
                 Stage::Rows => match self.write(&mut out).await {
                     Ok(true) => self.stage = Stage::Rows,
                     Ok(false) => {}
@@ -150,9 +162,6 @@ impl Rows {
                     return Some((Err(error), self));
                 }
                 Stage::Done => return None,
-            }
-            if !out.is_empty() {
-                return Some((Ok(Frame::data(Bytes::from(out))), self));
             }
         }
     }

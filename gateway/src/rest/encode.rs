@@ -9,8 +9,9 @@ pub(super) use json::{AnswerColumn, Rows};
 
 use ::arrow::array::RecordBatch;
 use ::arrow::datatypes::SchemaRef;
+use ::arrow::error::ArrowError;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rest::accept::{Format, Shape};
 use crate::rest::problem::Problem;
 
@@ -53,6 +54,17 @@ pub(super) fn encoder(shape: Shape, schema: &SchemaRef) -> Box<dyn Encode> {
         Format::Ndjson => Box::new(json::Json::lines(shape, schema)),
         Format::Csv => Box::new(csv::Csv::new(shape.safe, schema)),
         Format::Arrow => Box::new(arrow::Arrow::new(schema)),
+    }
+}
+
+/// Why rows cannot be written: a type without a JSON form, or a value that cannot be shown, such as a timestamp in a
+/// time zone that does not exist.
+fn unwritten(error: ArrowError) -> Error {
+    match error {
+        ArrowError::JsonError(problem) => Error::Unsupported {
+            what: format!("a column in this format ({problem})"),
+        },
+        other => Error::from(other),
     }
 }
 

@@ -30,8 +30,8 @@ use crate::error::{Error, Result};
 mod litter;
 pub(super) use litter::Litter;
 
-/// Pieces that may wait for a lane.
-const QUEUE: usize = 64;
+/// Batches whose pieces may wait for a lane.
+const QUEUE: usize = 2;
 
 /// Everything that the threads of one append share.
 #[derive(Debug)]
@@ -181,7 +181,12 @@ fn run(plan: &Plan, batches: Batches, stop: &AtomicBool) -> Result<Written> {
 }
 
 /// Draws, checks and splits batches; gives the number of rows drawn.
-fn route(plan: &Plan, batches: Batches, queues: Vec<SyncSender<Piece>>, stop: &AtomicBool) -> Result<u64> {
+fn route(
+    plan: &Plan,
+    batches: Batches,
+    queues: Vec<SyncSender<Vec<Piece>>>,
+    stop: &AtomicBool,
+) -> Result<u64> {
     let cancelled = || Error::Cancelled {
         table: plan.table.clone(),
     };
@@ -193,18 +198,22 @@ fn route(plan: &Plan, batches: Batches, queues: Vec<SyncSender<Piece>>, stop: &A
         }
         let batch: RecordBatch = conform::conform(&plan.table, &plan.arrow, &batch?)?;
         rows += batch.num_rows() as u64;
+        let mut shares: Vec<Vec<Piece>> = queues.iter().map(|_| Vec::new()).collect();
         for piece in splitter.split(&batch)? {
-            let lane = piece.partition.ordinal % queues.len();
-            queues[lane].send(piece).map_err(|_| cancelled())?;
+            let lane = piece.partition.ordinal % shares.len();
+            shares[lane].push(piece);
+        }
+        for (queue, share) in queues.iter().zip(shares).filter(|(_, share)| !share.is_empty()) {
+            queue.send(share).map_err(|_| cancelled())?;
         }
     }
     Ok(rows)
 }
 
 /// The life of one lane.
-fn encode(plan: &Plan, pieces: &Receiver<Piece>, stop: &AtomicBool) -> Result<Vec<DataFile>> {
+fn encode(plan: &Plan, pieces: &Receiver<Vec<Piece>>, stop: &AtomicBool) -> Result<Vec<DataFile>> {
     let mut lane = Lane::new(plan);
-    for piece in pieces {
+    for piece in pieces.iter().flatten() {
         if stop.load(Ordering::Acquire) {
             return Err(Error::Cancelled {
                 table: plan.table.clone(),

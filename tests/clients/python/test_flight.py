@@ -219,6 +219,33 @@ def test_a_prepared_statement_announces_columns_and_parameters(admin):
     assert parameters.types == [pa.int64(), pa.string()]
 
 
+def bound(admin, handle: bytes, schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
+    """The handle that DoPut gives for values."""
+    command = wire.command("CommandPreparedStatementQuery", wire.text(1, handle))
+    writer, answers = admin.client.do_put(flight.FlightDescriptor.for_command(command), schema, admin.options)
+    for batch in batches:
+        writer.write_batch(batch)
+    writer.done_writing()
+    answer = answers.read().to_pybytes()
+    writer.close()
+    return wire.fields(answer)[1][0]
+
+
+def test_a_bound_handle_is_a_new_one_and_runs_once_for_each_row(admin):
+    """The old handle stays as it was; no row of values is no run, also after a binding that had some."""
+    def rows(handle):
+        return admin.query(wire.command("CommandPreparedStatementQuery", wire.text(1, handle))).num_rows
+
+    handle, _ = prepared(admin, "SELECT n_name FROM lake.gold.nation WHERE n_nationkey = ?")
+    batch = pa.record_batch({"1": pa.array([3, 6, 6, 99])})
+    three = bound(admin, handle, batch.schema, [batch])
+    again = bound(admin, three, batch.schema, [batch.slice(0, 1), batch.slice(1, 1)])
+    assert (rows(three), rows(again)) == (3, 2)
+    for batches in ([], [batch.slice(0, 0)]):
+        assert rows(bound(admin, three, batch.schema, batches)) == 0
+    assert rows(three) == 3
+
+
 def test_every_changed_byte_of_a_handle_gets_the_same_error(admin):
     handle, _ = prepared(admin, "SELECT n_name FROM lake.gold.nation")
     command = "CommandPreparedStatementQuery"

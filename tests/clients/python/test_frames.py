@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pandas
 import polars
 import pytest
@@ -55,5 +54,3 @@ def test_polars_reads_batches(adbc):
     frames = list(polars.read_database("SELECT l_orderkey FROM lake.gold.lineitem", adbc, iter_batches=True))
     with adbc.cursor() as cursor:
         assert sum(map(len, frames)) == cursor.execute("SELECT count(*) FROM lake.gold.lineitem").fetchone()[0]
-
-

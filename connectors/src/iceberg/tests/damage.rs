@@ -1,6 +1,6 @@
 //! What is missing, damaged or not supported is an error that names it.
 
-use crate::iceberg::fixture::{Lake, SCHEMA, column, schema};
+use crate::iceberg::fixture::{Lake, SCHEMA, column, query, schema};
 use crate::{Connector, Error, ErrorKind};
 use ::iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, PrimitiveType};
 
@@ -46,8 +46,7 @@ async fn row_level_deletes_are_refused_at_the_snapshot_that_has_them() {
     let context = datafusion::prelude::SessionContext::new();
     crate::iceberg::fixture::register(&context, "t", &lake.table("t", Some(&before.version)).await);
     assert_eq!(
-        context
-            .sql("SELECT a FROM t")
+        query(&context, "SELECT a FROM t")
             .await
             .unwrap()
             .count()

@@ -1,7 +1,7 @@
 //! Columns that changed after files were written.
 
 use crate::Error;
-use crate::iceberg::fixture::{Lake, column, schema};
+use crate::iceberg::fixture::{Lake, column, query, schema};
 use ::iceberg::spec::{NestedField, PrimitiveType, StructType, Type};
 
 #[tokio::test]
@@ -62,7 +62,12 @@ async fn names_of_different_types_change_hands() {
     .await;
     let context = lake.session(&["t"]).await;
     // Right or an error, never another value.
-    match context.sql("SELECT a, b FROM t").await.unwrap().collect().await {
+    match query(&context, "SELECT a, b FROM t")
+        .await
+        .unwrap()
+        .collect()
+        .await
+    {
         Ok(rows) => assert_eq!(crate::iceberg::fixture::printed(&rows), "00ff,text"),
         Err(error) => assert!(error.to_string().to_lowercase().contains("utf"), "{error}"),
     }

@@ -1,6 +1,6 @@
 //! Scans in several partitions, each fetchable alone.
 
-use crate::iceberg::fixture::{Lake, column, register, schema};
+use crate::iceberg::fixture::{Lake, column, query, register, schema};
 use ::iceberg::spec::PrimitiveType;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -33,8 +33,7 @@ async fn plan(lake: &Lake, target: usize, stealing: bool) -> (SessionContext, Ar
     config.options_mut().execution.enable_file_stream_work_stealing = stealing;
     let context = SessionContext::new_with_config(config);
     register(&context, "t", &lake.table("t", None).await);
-    let plan = context
-        .sql("SELECT a, s FROM t")
+    let plan = query(&context, "SELECT a, s FROM t")
         .await
         .unwrap()
         .create_physical_plan()

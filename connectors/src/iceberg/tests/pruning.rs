@@ -1,7 +1,7 @@
 //! Pruning reads less and never answers less.
 
 use crate::Connector;
-use crate::iceberg::fixture::{Lake, SCHEMA, column, schema};
+use crate::iceberg::fixture::{Lake, SCHEMA, answer, column, schema};
 use crate::iceberg::table::IcebergTable;
 use ::iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Datum, PrimitiveType, Transform};
 use datafusion::common::DFSchema;
@@ -44,7 +44,7 @@ fn unqualified(filter: datafusion::logical_expr::Expr) -> datafusion::logical_ex
     datafusion::logical_expr::utils::conjunction(datafusion::logical_expr::utils::split_conjunction_owned(
         filter,
     ))
-    .map(|expr| datafusion::logical_expr::expr_rewriter::unnormalize_col(expr))
+    .map(datafusion::logical_expr::expr_rewriter::unnormalize_col)
     .unwrap()
 }
 
@@ -417,7 +417,7 @@ proptest! {
         runtime.block_on(async {
             let lake = random_lake(&by, &rows).await;
             let context = lake.session(&["t"]).await;
-            let all = context.sql("SELECT * FROM t").await.unwrap().collect().await.unwrap();
+            let all = answer(&context, "SELECT * FROM t").await;
             let fields = std::sync::Arc::new(all[0].schema().as_ref().clone());
             let plain = datafusion::datasource::MemTable::try_new(fields, vec![all]).unwrap();
             context.register_table("plain", std::sync::Arc::new(plain)).unwrap();
@@ -425,14 +425,14 @@ proptest! {
                 let mut answers = Vec::new();
                 for table in ["t", "plain"] {
                     let sql = format!("SELECT i, d, ts, s, x, n FROM {table} WHERE {predicate} ORDER BY 1, 2, 3, 4, 5, 6");
-                    let rows = context.sql(&sql).await.unwrap().collect().await.unwrap();
+                    let rows = answer(&context, &sql).await;
                     answers.push(crate::iceberg::fixture::printed(&rows));
                 }
                 assert_eq!(answers[0], answers[1], "{predicate} over {by:?}");
                 let counts = format!("SELECT count(*), count(x), min(i), max(d), min(ts), max(n), min(s), max(x) FROM {{}} WHERE {predicate}");
                 let of = |table: &str| counts.replace("{}", table);
-                let left = context.sql(&of("t")).await.unwrap().collect().await.unwrap();
-                let right = context.sql(&of("plain")).await.unwrap().collect().await.unwrap();
+                let left = answer(&context, &of("t")).await;
+                let right = answer(&context, &of("plain")).await;
                 assert_eq!(crate::iceberg::fixture::printed(&left), crate::iceberg::fixture::printed(&right), "{predicate} over {by:?}");
             }
         });

@@ -32,7 +32,7 @@ pub(super) enum Format {
 /// Where the rows of one statement go.
 pub(super) enum Sink<'a> {
     Table(Box<Table<'a>>),
-    Csv(csv::Writer<&'a mut dyn Write>),
+    Csv(Box<csv::Writer<&'a mut dyn Write>>),
     Json(LineDelimitedWriter<&'a mut dyn Write>),
     Arrow(Box<StreamWriter<&'a mut dyn Write>>),
 }
@@ -52,7 +52,7 @@ impl<'a> Sink<'a> {
                 // An empty batch brings the line of names, so that a result without rows has it too.
                 let names = RecordBatch::new_empty(text::flat_schema(schema));
                 writer.write(&names).map_err(unwritten)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(LineDelimitedWriter::new(out)),
             Format::Arrow => Self::Arrow(Box::new(StreamWriter::try_new(out, schema).map_err(unwritten)?)),

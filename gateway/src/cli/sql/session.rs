@@ -41,6 +41,7 @@ pub(super) enum Next {
 
 /// What a result came to.
 struct Shown {
+    columns: usize,
     rows: usize,
     /// Whether the table was cut at its cap.
     more: bool,
@@ -194,7 +195,7 @@ async fn show(answer: Answer, settings: &Settings, out: &mut dyn Write) -> Resul
     let Answer { schema, mut rows } = answer;
     let cap = settings.rows_max.filter(|_| settings.format == Format::Table);
     let mut sink = Sink::begin(settings.format, &schema, settings.width(), out)?;
-    let mut shown = Shown { rows: 0, more: false };
+    let mut shown = Shown { columns: schema.fields().len(), rows: 0, more: false };
     while let Some(batch) = rows.try_next().await? {
         let room = cap.map_or(batch.num_rows(), |cap| cap - shown.rows);
         shown.more = batch.num_rows() > room;
@@ -211,6 +212,7 @@ async fn show(answer: Answer, settings: &Settings, out: &mut dyn Write) -> Resul
 
 fn summary(shown: &Shown, time: Option<Duration>) -> String {
     let rows = match (shown.rows, shown.more) {
+        _ if shown.columns == 0 => "done".to_owned(),
         (1, false) => "1 row".to_owned(),
         (rows, false) => format!("{rows} rows"),
         (rows, true) => format!("first {rows} rows, there are more: --rows-max 0 shows all"),

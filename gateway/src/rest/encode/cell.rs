@@ -6,7 +6,7 @@
 //! * decimals may be strings;
 //! * a map whose keys are not texts is a list of `{"key": .., "value": ..}`.
 //!
-//! Dates, times and timestamps are ISO 8601 texts, durations and intervals their ISO 8601 forms, integers numbers.
+//! Dates, times, timestamps and durations are ISO 8601 texts, intervals words such as `1 mons 2 days`, integers numbers.
 
 use std::io::Write;
 use std::sync::Arc;

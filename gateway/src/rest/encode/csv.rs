@@ -11,8 +11,8 @@ use arrow::json::EncoderOptions;
 use arrow::json::writer::{NullableEncoder, make_encoder};
 
 use crate::error::Result;
-use crate::rest::encode::{Encode, End, PIECE_ROWS, cell};
-use crate::rest::problem::{Problem, internal};
+use crate::rest::encode::{Encode, End, PIECE_ROWS, cell, unwritten};
+use crate::rest::problem::Problem;
 
 /// Rows in CSV, in the making.
 pub(super) struct Csv {
@@ -136,7 +136,7 @@ impl Encode for Csv {
             .zip(batch.columns())
             .map(|(field, column)| Column::new(field, column, &self.options))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| internal(&error))?;
+            .map_err(unwritten)?;
         let mut spare = Vec::new();
         for row in 0..batch.num_rows() {
             let start = out.len();

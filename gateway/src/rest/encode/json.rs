@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
 use crate::rest::accept::Shape;
-use crate::rest::encode::{Encode, End, PIECE_ROWS, cell};
-use crate::rest::problem::{Problem, internal};
+use crate::rest::encode::{Encode, End, PIECE_ROWS, cell, unwritten};
+use crate::rest::problem::Problem;
 
 /// A column of an answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -139,7 +139,7 @@ fn before(index: usize, name: &str, arrays: bool) -> Vec<u8> {
     text
 }
 
-fn unwritten(error: serde_json::Error) -> Error {
+fn internal(error: serde_json::Error) -> Error {
     Error::Internal {
         message: error.to_string(),
     }
@@ -149,7 +149,7 @@ impl Encode for Json {
     fn head(&mut self, out: &mut Vec<u8>) -> Result<()> {
         if self.is_document {
             out.extend_from_slice(b"{\"schema\":");
-            to_writer(&mut *out, &self.columns()).map_err(unwritten)?;
+            to_writer(&mut *out, &self.columns()).map_err(internal)?;
             out.extend_from_slice(b",\n\"rows\":[");
         }
         Ok(())
@@ -163,7 +163,7 @@ impl Encode for Json {
             .zip(batch.columns())
             .map(|(field, column)| make_encoder(field, column, &self.options))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| internal(&error))?;
+            .map_err(unwritten)?;
         for row in 0..batch.num_rows() {
             if self.is_document {
                 out.extend_from_slice(if self.has_rows { b",\n" } else { b"\n" });
@@ -190,15 +190,15 @@ impl Encode for Json {
             return Ok(());
         }
         out.extend_from_slice(b"\n],\n\"row_count\":");
-        to_writer(&mut *out, &end.rows).map_err(unwritten)?;
+        to_writer(&mut *out, &end.rows).map_err(internal)?;
         if let Some(truncated) = end.truncated {
             out.extend_from_slice(b",\"truncated\":");
-            to_writer(&mut *out, &truncated).map_err(unwritten)?;
+            to_writer(&mut *out, &truncated).map_err(internal)?;
             out.extend_from_slice(b",\"next_cursor\":");
-            to_writer(&mut *out, &end.next_cursor).map_err(unwritten)?;
+            to_writer(&mut *out, &end.next_cursor).map_err(internal)?;
         }
         out.extend_from_slice(b",\"request_id\":");
-        to_writer(&mut *out, end.request_id).map_err(unwritten)?;
+        to_writer(&mut *out, end.request_id).map_err(internal)?;
         out.extend_from_slice(b"}\n");
         Ok(())
     }

@@ -83,6 +83,11 @@ async fn a_scale_that_makes_no_sense_is_refused() {
     }
 }
 
+/// Everything that a command has said: `check` lists what it found on its standard output, `serve` complains on the other.
+fn said(ended: &Ended) -> String {
+    format!("{}{}", ended.stdout, ended.stderr)
+}
+
 /// Checks that `check` and `serve` refuse the document `config`, naming all of `names`.
 async fn refused(config: &str, names: &[&str]) {
     let own = TempDir::new().expect("a folder");
@@ -94,7 +99,7 @@ async fn refused(config: &str, names: &[&str]) {
         assert_eq!(ended.code, FAILURE, "{command}: {ended:?}");
         for name in names {
             assert!(
-                ended.stderr.contains(name),
+                said(&ended).contains(name),
                 "{command} does not name {name}: {ended:?}"
             );
         }
@@ -132,7 +137,7 @@ async fn a_config_file_that_is_not_there_is_named() {
         .await
         .expect("an end");
     assert_eq!(ended.code, FAILURE, "{ended:?}");
-    assert!(ended.stderr.contains("/nowhere/gateway.toml"), "{ended:?}");
+    assert!(said(&ended).contains("/nowhere/gateway.toml"), "{ended:?}");
 }
 
 /// Writing stops at 256 KiB a file, as on a full disk; with the limit gone the same command finishes the lake.

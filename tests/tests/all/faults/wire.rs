@@ -59,12 +59,7 @@ fn names_and_syntax() -> Vec<Case> {
             &["n_nam", "n_name"],
         ),
         case("unknown function", "SELECT sbustr('a', 1)", INVALID, &["sbustr"]),
-        case(
-            "syntax",
-            "SELECT 1,\n  FROM FROM x",
-            INVALID,
-            &["line 2", "column"],
-        ),
+        case("syntax", "SELECT 1,\n  (2 FROM x", INVALID, &["line 2", "column"]),
         case("empty", "", INVALID, &["statement"]),
         case("a comment only", "-- nothing", INVALID, &["statement"]),
         case(

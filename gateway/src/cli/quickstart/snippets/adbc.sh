@@ -3,7 +3,8 @@ import json
 import adbc_driver_flightsql.dbapi as flightsql
 
 passwords = {entry["user"]: entry["password"] for entry in json.load(open(@CREDENTIALS@))}
-with flightsql.connect("@FLIGHT@", db_kwargs={"username": "@USER@", "password": passwords["@USER@"]}) as connection:
+login = {"username": "@USER@", "password": passwords["@USER@"]}
+with flightsql.connect("@FLIGHT@", db_kwargs=login, autocommit=True) as connection:
     with connection.cursor() as cursor:
         cursor.execute("""
             SELECT n_name AS nation, sum(l_extendedprice * (1 - l_discount)) AS revenue

@@ -86,6 +86,11 @@ impl<'a> Table<'a> {
     }
 
     fn write_page(&mut self) -> Result<(), Failure> {
+        if self.names.is_empty() {
+            // The answer to `SET` and its like has no columns.
+            self.page.clear();
+            return Ok(());
+        }
         let layout = match self.layout.take() {
             Some(layout) => layout,
             None => self.choose().map_err(unwritten)?,
