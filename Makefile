@@ -29,7 +29,7 @@ lint: ## formatting and lints, as strict as CI
 
 bench: ## measure against the floor and the peers, print one table of ratios (ARGS=...)
 	$(BUILD) --bins
-	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) $(RELEASE)/benches $(ARGS)
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) $(RELEASE)/bench $(ARGS)
 
 clean: ## remove the build output, the clients' environments and the cached test lake; never a lake of yours
 	$(CARGO) clean

@@ -58,7 +58,8 @@ impl Answer {
         use http::StatusCode;
         match self.code {
             "LG2008" => return StatusCode::NOT_ACCEPTABLE,
-            "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
+            // A statement past its bounds will be past them again: not 429, which invites to come back.
+            "LG1009" | "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
             _ => {}
         }
         match self.kind {

@@ -44,6 +44,9 @@ pub enum Error {
     /// A bound of this gateway was met.
     #[error("{what} exceeds the limit of {limit}")]
     TooMuch { what: &'static str, limit: String },
+    /// The query needs more memory than it may have.
+    #[error("the query needs more memory than the gateway gives to one")]
+    Memory,
     /// The deadline passed.
     #[error("the query did not finish within its deadline")]
     Timeout,
@@ -103,7 +106,7 @@ impl Error {
             | Error::Evaluation { .. } => ErrorKind::Invalid,
             Error::UnknownTable { .. } | Error::VersionGone { .. } => ErrorKind::NotFound,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
-            Error::TooMuch { .. } => ErrorKind::TooMuch,
+            Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Source { kind, .. } => match kind {
@@ -135,6 +138,7 @@ impl Error {
             Error::VersionGone { .. } => "LG1012",
             Error::Source { .. } => "LG1013",
             Error::Policy(_) => "LG1014",
+            Error::Memory => "LG1015",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -154,6 +158,7 @@ impl Error {
             | Error::Parameter { .. }
             | Error::Evaluation { .. }
             | Error::TooMuch { .. }
+            | Error::Memory
             | Error::Timeout
             | Error::Cancelled
             | Error::Source { .. }

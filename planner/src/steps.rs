@@ -166,9 +166,17 @@ impl Inner {
         }
     }
 
+    /// The tables that a statement names. A table function stands in the same place as a table; what is one is left to
+    /// the planner of the statement.
     fn references(&self, statement: &ast::Statement) -> Result<Vec<TableReference>> {
+        let bare = self.sessions.bare();
         let statement = Statement::Statement(Box::new(statement.clone()));
-        Ok(self.sessions.bare().resolve_table_references(&statement)?)
+        let mut references = bare.resolve_table_references(&statement)?;
+        references.retain(|reference| match reference {
+            TableReference::Bare { table } => !bare.table_functions().contains_key(table.as_ref()),
+            TableReference::Partial { .. } | TableReference::Full { .. } => true,
+        });
+        Ok(references)
     }
 
     /// The plan with the values of one row and the limit of the request.

@@ -64,7 +64,7 @@ async fn check(
     });
     report.item("tls", tls.map_err(|error| chain(&error)))?;
     match config.seal.open(environment) {
-        Ok(_) => report.item("seal.keys", Ok(format!("{}", config.seal.keys.len())))?,
+        Ok(_) => report.item("seal.keys", Ok(format!("{} in the ring", config.seal.keys.len())))?,
         Err(fault) => {
             let key = fault.key.clone().unwrap_or_default();
             report.item(&key, Err(fault.without_key()))?;

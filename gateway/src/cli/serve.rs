@@ -29,6 +29,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<(), Failure> {
     let config = Config::load(&arguments.config, environment)?;
+    // Tried first, so that a key that is missing is told as a fault of the config.
+    config.seal.open(environment)?;
     let scheme = if config.tls.pair().is_some() {
         ("grpc+tls", "https")
     } else {

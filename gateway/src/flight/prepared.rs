@@ -2,7 +2,7 @@
 //! handle with the values inside, and closing has nothing to do.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow_flight::sql::{ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult};
 use planner::{Query, StatementKind};
 use prost::bytes::Bytes;
@@ -69,12 +69,26 @@ pub(super) async fn create(
         // An empty schema tells drivers that there is no result set.
         StatementKind::Set(_) => encoded(&Schema::empty())?,
     };
-    let parameters = plain_schema(&Schema::new(described.parameters));
+    let parameters = announced(&plain_schema(&Schema::new(described.parameters)));
     Ok(ActionCreatePreparedStatementResult {
         prepared_statement_handle: sealed.into(),
         dataset_schema,
         parameter_schema: encoded(&parameters)?,
     })
+}
+
+/// Parameters as a client is told of them: times in milliseconds, because the JDBC driver (18.3) writes its milliseconds
+/// into whatever unit is announced. Values of any unit are accepted.
+fn announced(parameters: &Schema) -> Schema {
+    let fields = parameters.fields().iter().map(|field| {
+        let data_type = match field.data_type() {
+            DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+            DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(data_type)
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// The handle with `values` inside.

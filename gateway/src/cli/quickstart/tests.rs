@@ -96,7 +96,7 @@ fn snippets_have_no_gap_and_only_the_viewers_password() {
         password: format!("pw-of-{user}"),
         roles: vec![],
     };
-    let at = snippets::At::new(
+    let at = At::new(
         &folder,
         "0.0.0.0:4711".parse().unwrap(),
         "[::1]:4712".parse().unwrap(),

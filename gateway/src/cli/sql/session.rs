@@ -195,7 +195,11 @@ async fn show(answer: Answer, settings: &Settings, out: &mut dyn Write) -> Resul
     let Answer { schema, mut rows } = answer;
     let cap = settings.rows_max.filter(|_| settings.format == Format::Table);
     let mut sink = Sink::begin(settings.format, &schema, settings.width(), out)?;
-    let mut shown = Shown { columns: schema.fields().len(), rows: 0, more: false };
+    let mut shown = Shown {
+        columns: schema.fields().len(),
+        rows: 0,
+        more: false,
+    };
     while let Some(batch) = rows.try_next().await? {
         let room = cap.map_or(batch.num_rows(), |cap| cap - shown.rows);
         shown.more = batch.num_rows() > room;

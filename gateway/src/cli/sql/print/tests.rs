@@ -35,7 +35,10 @@ fn a_result_without_rows_shows_its_columns() {
         printed(Format::Table, None, std::slice::from_ref(&none)),
         " n | text\n---+------\n"
     );
-    assert_eq!(printed(Format::Csv, None, std::slice::from_ref(&none)), "n,text\n");
+    assert_eq!(
+        printed(Format::Csv, None, std::slice::from_ref(&none)),
+        "n,text\n"
+    );
     assert_eq!(printed(Format::Json, None, &[none]), "");
 }
 

@@ -51,7 +51,11 @@ async fn a_table_stops_fetching_at_its_cap_and_the_other_forms_do_not() {
 
 #[test]
 fn the_last_line_counts_and_tells_the_time() {
-    let of = |rows, more| Shown { columns: 1, rows, more };
+    let of = |rows, more| Shown {
+        columns: 1,
+        rows,
+        more,
+    };
     assert_eq!(summary(&of(1, false), None), "(1 row)\n");
     assert_eq!(
         summary(&of(0, false), Some(Duration::from_micros(1_250))),

@@ -12,8 +12,10 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
+import java.sql.Time;
 import java.sql.Timestamp;
 import java.sql.Types;
+import java.time.LocalTime;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -88,7 +90,7 @@ class PreparedTest {
     @Test
     void valuesComeBackAsTheyWent() throws SQLException {
         String sql = "SELECT CAST(? AS BIGINT), CAST(? AS VARCHAR), CAST(? AS DECIMAL(20, 4)), CAST(? AS DATE),"
-                + " CAST(? AS TIMESTAMP), CAST(? AS BOOLEAN), CAST(? AS DOUBLE)";
+                + " CAST(? AS TIMESTAMP), CAST(? AS BOOLEAN), CAST(? AS DOUBLE), CAST(? AS TIME)";
         try (PreparedStatement statement = connection.prepareStatement(sql)) {
             statement.setLong(1, Long.MIN_VALUE);
             statement.setString(2, "it's \"ünïcode\" ☃");
@@ -97,6 +99,7 @@ class PreparedTest {
             statement.setTimestamp(5, Timestamp.valueOf("2024-02-29 12:30:15.123"));
             statement.setBoolean(6, true);
             statement.setDouble(7, 0.1);
+            statement.setTime(8, Time.valueOf("12:30:15"));
             try (ResultSet row = statement.executeQuery()) {
                 assertTrue(row.next());
                 assertEquals(Long.MIN_VALUE, row.getLong(1));
@@ -106,6 +109,7 @@ class PreparedTest {
                 assertEquals(Timestamp.valueOf("2024-02-29 12:30:15.123"), row.getTimestamp(5));
                 assertTrue(row.getBoolean(6));
                 assertEquals(0.1, row.getDouble(7));
+                assertEquals(LocalTime.of(12, 30, 15), row.getTime(8).toLocalTime());
             }
         }
     }
