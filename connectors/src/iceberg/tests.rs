@@ -2,6 +2,7 @@
 
 mod damage;
 mod evolution;
+mod law;
 mod partitions;
 mod pruning;
 

@@ -110,6 +110,10 @@ async fn rows_come_back_once_and_in_the_partition_they_belong_to() {
     );
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of columns with what each must say"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_agree_with_a_count_by_hand() {
     let folder = tempfile::tempdir().unwrap();

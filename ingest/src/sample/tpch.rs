@@ -85,8 +85,13 @@ impl Dataset {
         }
     }
 
-    /// All rows at `scale`, made as they are drawn.
+    /// All rows at `scale`, made as they are drawn. Nothing happens before the first is: the generators share a pool of
+    /// text that takes 300 MB and a second to make, which a lake that is complete need not pay for.
     pub fn batches(self, scale: f64) -> Batches {
+        Box::new(std::iter::once_with(move || self.generate(scale)).flatten())
+    }
+
+    fn generate(self, scale: f64) -> Batches {
         match self {
             Dataset::Region => region::batches(scale),
             Dataset::Nation => nation::batches(scale),

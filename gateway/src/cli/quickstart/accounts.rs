@@ -173,7 +173,7 @@ mod tests {
         let second = ensure(&folder).await.unwrap();
         assert_eq!(second[0].password, first[0].password);
         policies::identity::Users::open(&folder.path("users.toml")).unwrap();
-        policies::FileStore::open(&folder.path("policies.toml")).unwrap();
+        policies::FileStore::open(folder.path("policies.toml")).unwrap();
         for name in ["users.toml", "credentials.json", "policies.toml"] {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(

@@ -57,6 +57,11 @@ fn the_last_line_counts_and_tells_the_time() {
         more,
     };
     assert_eq!(summary(&of(1, false), None), "(1 row)\n");
+    let none = Shown {
+        columns: 0,
+        ..of(0, false)
+    };
+    assert_eq!(summary(&none, None), "(done)\n");
     assert_eq!(
         summary(&of(0, false), Some(Duration::from_micros(1_250))),
         "(0 rows) in 1.2 ms\n"
