@@ -34,6 +34,11 @@ pub(super) fn check_tokens(tokens: &[TokenWithSpan], config: &Config) -> Result<
             Token::RParen | Token::RBracket | Token::RBrace if chains.len() > 1 => {
                 chains.pop();
             }
+            // The parser's own limit does not see the nesting of CASE.
+            Token::Word(word) if word.keyword == Keyword::CASE => chains.push(0),
+            Token::Word(word) if word.keyword == Keyword::END && chains.len() > 1 => {
+                chains.pop();
+            }
             Token::Comma | Token::SemiColon => reset(&mut chains),
             other if is_operator(other) => count(&mut chains, config)?,
             _ => {}
