@@ -102,6 +102,9 @@ pub struct TableEntry {
 pub struct SourceTable {
     /// Scans the table. The same version and the same `target_partitions` give the same partitions in every process.
     pub provider: Arc<dyn TableProvider>,
+    /// The same rows with plain strings and binaries where `provider` gives views, for results that are copied out as
+    /// they are read. `None` when there are no views.
+    pub without_views: Option<Arc<dyn TableProvider>>,
     /// What `provider` reads.
     pub version: Version,
     /// What the owner says about the table.

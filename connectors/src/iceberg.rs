@@ -32,6 +32,7 @@ pub use config::Config;
 use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
 use files::Snapshot;
 use metadata::MetadataStore;
 use pin::Pin;
@@ -102,15 +103,22 @@ impl Iceberg {
             schema: Arc::clone(&schema),
             metadata,
         };
-        let provider = IcebergTable {
-            snapshot,
-            store: self.store.clone(),
-            warehouse: self.warehouse.clone(),
-            footers: self.footers.clone(),
+        let scans = |snapshot| {
+            Arc::new(IcebergTable {
+                snapshot,
+                store: self.store.clone(),
+                warehouse: self.warehouse.clone(),
+                footers: self.footers.clone(),
+            }) as Arc<dyn TableProvider>
+        };
+        let plain = Snapshot {
+            schema: Arc::new(schema::without_views(&schema)),
+            ..snapshot.clone()
         };
         let object_stores = vec![(self.warehouse.url().clone(), Arc::clone(self.warehouse.store()))];
         Ok(SourceTable {
-            provider: Arc::new(provider),
+            without_views: (plain.schema != schema).then(|| scans(plain)),
+            provider: scans(snapshot),
             version,
             comment,
             primary_key,

@@ -18,6 +18,7 @@ pub mod config;
 pub mod edge;
 pub mod error;
 mod flight;
+mod ipc;
 mod listen;
 mod metrics;
 mod rest;

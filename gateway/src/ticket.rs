@@ -39,6 +39,8 @@ pub struct Statement {
     pub pins: Pins,
     /// One part of the result.
     pub partition: Option<Partition>,
+    /// The time that `now()` gives in every part, in microseconds since 1970 UTC.
+    pub at: i64,
 }
 
 /// A prepared statement: the text, and the values once they are bound.
@@ -136,6 +138,7 @@ impl Statement {
             pins: self.pins.clone(),
             partition: self.partition,
             rows_max: None,
+            at: Some(self.at),
         })
     }
 }

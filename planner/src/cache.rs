@@ -3,10 +3,19 @@
 //!
 //! What is kept is the plan after the policy step and before any optimiser rule, so that `now()` and statistics are
 //! always those of the run. Tables without a version are never kept.
+//!
+//! The operators of a result that is fetched in parts are kept too, for a moment: GetFlightInfo and each DoGet would
+//! otherwise plan the same files again. Only plans that are a function of their key are (see
+//! [`crate::physical::is_pure`]).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arrow::datatypes::FieldRef;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::scalar::ScalarValue;
 use moka::sync::Cache;
 use policies::Principal;
 
@@ -73,5 +82,63 @@ impl PlanCache {
 
     pub(crate) fn put(&self, key: PlanKey, prepared: &Arc<Prepared>) {
         self.plans.insert(key, Arc::clone(prepared));
+    }
+}
+
+/// How long operators are kept after their last use: as long as a client takes from one ticket to the next.
+const OPERATORS_IDLE: Duration = Duration::from_secs(60);
+/// Plans of operators that are kept at most. Each holds the list of its files.
+const OPERATORS_MAX: u64 = 200;
+/// Runs of one plan of operators. Each leaves its metrics in the plan, so a plan that is kept for ever grows for ever.
+const OPERATORS_USES_MAX: usize = 64;
+
+/// Everything that operators depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OperatorsKey {
+    pub(crate) plan: PlanKey,
+    pub(crate) values: Vec<ScalarValue>,
+    pub(crate) rows_max: Option<u64>,
+    /// Partitions that were asked for.
+    pub(crate) target: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Operators {
+    plan: Arc<dyn ExecutionPlan>,
+    uses: AtomicUsize,
+}
+
+/// Operators planned a moment ago.
+#[derive(Debug)]
+pub(crate) struct OperatorsCache {
+    plans: Cache<OperatorsKey, Arc<Operators>>,
+}
+
+impl OperatorsCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            plans: Cache::builder()
+                .max_capacity(OPERATORS_MAX)
+                .time_to_idle(OPERATORS_IDLE)
+                .build(),
+        }
+    }
+
+    /// The operators, without what earlier runs left in them.
+    pub(crate) fn get(&self, key: &OperatorsKey) -> Option<Arc<dyn ExecutionPlan>> {
+        let kept = self.plans.get(key)?;
+        if kept.uses.fetch_add(1, Ordering::Relaxed) >= OPERATORS_USES_MAX {
+            self.plans.invalidate(key);
+            return None;
+        }
+        reset_plan_states(Arc::clone(&kept.plan)).ok()
+    }
+
+    pub(crate) fn put(&self, key: OperatorsKey, plan: &Arc<dyn ExecutionPlan>) {
+        let kept = Operators {
+            plan: Arc::clone(plan),
+            uses: AtomicUsize::new(0),
+        };
+        self.plans.insert(key, Arc::new(kept));
     }
 }

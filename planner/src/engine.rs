@@ -8,7 +8,7 @@ use connectors::Registry;
 use futures::{StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
-use crate::cache::{PlanCache, Prepared};
+use crate::cache::{OperatorsCache, PlanCache, Prepared};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::parse::StatementKind;
 use crate::request::{Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
 use crate::session::{Sessions, check_time_zone};
-use crate::steps::{Inner, Ready};
+use crate::steps::Inner;
 
 /// Plans and runs statements over all sources. Clones share everything.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ impl Engine {
             catalog: Catalog::new(registry, policies),
             sessions: Sessions::open(config)?,
             plans: PlanCache::new(config.plan_cache_entries),
+            operators: OperatorsCache::new(),
             running: Gauge::default(),
             config: config.clone(),
         };
@@ -181,13 +182,18 @@ impl Engine {
 
     async fn run_here(&self, request: &Request, query: &Query) -> Result<Running> {
         let inner = Arc::clone(&self.inner);
-        let Ready { prepared, resolution } = inner.prepare(request, query).await?;
+        let query = &Query {
+            at: Some(query.at.unwrap_or_else(|| chrono::Utc::now().timestamp_micros())),
+            ..query.clone()
+        };
+        let ready = inner.prepare(request, query).await?;
+        let prepared = &ready.prepared;
         let bounds = Bounds {
             deadline: deadline(request, inner.config.query_timeout),
             batches_max: inner.config.stream_batches_max,
         };
-        let rows = check_parameters(&prepared, query, &inner.config)?;
-        let columns = (inner.schema(&prepared, query)?, prepared.origins.clone());
+        let rows = check_parameters(prepared, query, &inner.config)?;
+        let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
         let change = match prepared.kind {
             StatementKind::Explain => explain::redacted,
             StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
@@ -203,16 +209,19 @@ impl Engine {
                 change,
             ));
         }
-        let first = inner.run(request, query, &prepared, &resolution, 0).await?;
-        let (request, query) = (request.clone(), query.clone());
+        let first = inner.run(request, query, &ready, 0).await?;
+        // Every row reads the state of the lake that the first one read.
+        let query = Query {
+            pins: ready.resolution.pins.clone(),
+            ..query.clone()
+        };
+        let request = request.clone();
         let running = inner.running.clone();
         let rest = stream::iter(1..rows).then(move |row| {
             let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
-            let prepared = Arc::clone(&prepared);
             async move {
-                // The pins are those of the first row: one call reads one state of the lake.
-                let resolved = inner.prepare(&request, &query).await?.resolution;
-                inner.run(&request, &query, &prepared, &resolved, row).await
+                let ready = inner.prepare(&request, &query).await?;
+                inner.run(&request, &query, &ready, row).await
             }
         });
         let runs = stream::once(async move { Ok(first) }).chain(rest);

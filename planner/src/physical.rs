@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::DefaultTableSource;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::Config;
@@ -89,6 +90,42 @@ pub(crate) fn can_be_cut(plan: &LogicalPlan) -> bool {
         }
         _ => false,
     }
+}
+
+/// A plan that can be cut, over tables without views. Its rows leave as they are read, and clients are given plain
+/// strings: a view would be made only to be unmade. It must come before types are coerced, which is the optimiser's work.
+pub(crate) fn without_views(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let swapped = plan.transform_up(|node| match node {
+        LogicalPlan::TableScan(scan) => {
+            let plain = match scanned(&scan) {
+                Scanned::Table(table) => table.without_views(),
+                _ => None,
+            };
+            let Some(plain) = plain else {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            };
+            let source = Arc::new(DefaultTableSource::new(Arc::new(plain)));
+            let scan =
+                TableScan::try_new(scan.table_name, source, scan.projection, scan.filters, scan.fetch)?;
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        }
+        other => Ok(Transformed::yes(other.recompute_schema()?)),
+    })?;
+    Ok(swapped.data)
+}
+
+/// Whether a plan that can be cut gives the same operators whenever it is planned: nothing in it asks for the time.
+pub(crate) fn is_pure(plan: &LogicalPlan) -> bool {
+    let asks = |expr: &Expr| {
+        Ok(
+            matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable),
+        )
+    };
+    let is_own = plan
+        .expressions()
+        .iter()
+        .all(|expr| !expr.exists(asks).unwrap_or(true));
+    is_own && plan.inputs().into_iter().all(is_pure)
 }
 
 fn is_shared_or_volatile(expr: &Expr) -> bool {

@@ -60,6 +60,9 @@ pub struct Query {
     pub partition: Option<Partition>,
     /// At most so many rows.
     pub rows_max: Option<u64>,
+    /// The time that `now()` gives, in microseconds since 1970 UTC; none means that of the run. All parts of a result
+    /// have the same.
+    pub at: Option<i64>,
 }
 
 impl Query {
@@ -99,6 +102,8 @@ pub struct Described {
     pub parameters: Vec<FieldRef>,
     /// Versions of the tables it would read now.
     pub pins: Pins,
+    /// The time that `now()` gives in every part, in microseconds since 1970 UTC.
+    pub at: i64,
     /// Parts in which the result can be fetched, each alone; empty when it is one piece.
     pub partitions: Vec<Partition>,
     /// Origin of each result column, where it is one column of one table.
@@ -113,6 +118,7 @@ impl Described {
             schema: Arc::new(arrow::datatypes::Schema::empty()),
             parameters: Vec::new(),
             pins: Pins::default(),
+            at: chrono::Utc::now().timestamp_micros(),
             partitions: Vec::new(),
             origins: Vec::new(),
         }

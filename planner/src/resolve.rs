@@ -68,8 +68,9 @@ pub(crate) async fn resolve(
                 .pins
                 .0
                 .insert(name.to_string(), table.version.to_string());
+            let resolved = ResolvedTable::of_source(name, &table);
             resolution.stores.extend(table.object_stores);
-            ResolvedTable::new(name, table.provider, false)
+            resolved
         };
         found.insert(key, Arc::new(table));
     }

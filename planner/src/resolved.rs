@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use connectors::SourceTable;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::Statistics;
 use datafusion::error::Result;
@@ -19,6 +20,7 @@ pub(crate) struct ResolvedTable {
     /// Whether the rows are computed for this principal alone and need no decision of their own.
     pub(crate) is_listing: bool,
     inner: Arc<dyn TableProvider>,
+    without_views: Option<Arc<dyn TableProvider>>,
 }
 
 impl ResolvedTable {
@@ -27,7 +29,22 @@ impl ResolvedTable {
             name,
             is_listing,
             inner,
+            without_views: None,
         }
+    }
+
+    /// A table of a source.
+    pub(crate) fn of_source(name: TableName, table: &SourceTable) -> Self {
+        Self {
+            without_views: table.without_views.clone(),
+            ..Self::new(name, Arc::clone(&table.provider), false)
+        }
+    }
+
+    /// The same table with plain strings; none when it has no views.
+    pub(crate) fn without_views(&self) -> Option<Self> {
+        let plain = self.without_views.clone()?;
+        Some(Self::new(self.name.clone(), plain, self.is_listing))
     }
 }
 

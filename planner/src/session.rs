@@ -64,12 +64,13 @@ impl Sessions {
     }
 
     /// The session of one statement, which knows only the tables of `resolution`. With `partitions`, the plan is cut
-    /// into that many parts, the same ones on every machine.
+    /// into that many parts, the same ones on every machine. With `at`, `now()` is that time (microseconds since 1970).
     pub(crate) fn state(
         &self,
         session: &Session,
         resolution: &Resolution,
         partitions: Option<usize>,
+        at: Option<i64>,
     ) -> Result<SessionState> {
         for (url, store) in &resolution.stores {
             self.runtime
@@ -87,6 +88,9 @@ impl Sessions {
             options.optimizer.repartition_file_scans = false;
         }
         state.mark_start_execution();
+        if let Some(at) = at.and_then(chrono::DateTime::from_timestamp_micros) {
+            state.execution_props_mut().query_execution_start_time = Some(at);
+        }
         Ok(state)
     }
 

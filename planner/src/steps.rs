@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
+use datafusion::execution::session_state::SessionState;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 
-use crate::cache::{PlanCache, PlanKey, Prepared};
+use crate::cache::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::enforce::enforce;
@@ -28,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) catalog: Catalog,
     pub(crate) sessions: Sessions,
     pub(crate) plans: PlanCache,
+    pub(crate) operators: OperatorsCache,
     pub(crate) running: Gauge,
 }
 
@@ -35,6 +39,8 @@ pub(crate) struct Inner {
 pub(crate) struct Ready {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) resolution: Resolution,
+    /// What the guarded plan depends on; none when it is also a function of the moment.
+    pub(crate) key: Option<PlanKey>,
 }
 
 impl Inner {
@@ -43,46 +49,74 @@ impl Inner {
         if let StatementKind::Set(_) = &parsed.kind {
             return Ok(Described::without_rows(parsed.kind));
         }
-        let Ready { prepared, resolution } = self.prepare_parsed(request, query, parsed).await?;
-        let schema = self.schema(&prepared, query)?;
+        let ready = self.prepare_parsed(request, query, parsed).await?;
+        let prepared = &ready.prepared;
+        let schema = self.schema(prepared, query)?;
+        let query = &Query {
+            at: Some(query.at.unwrap_or_else(|| chrono::Utc::now().timestamp_micros())),
+            ..query.clone()
+        };
         let is_one_run = query
             .parameters
             .as_ref()
             .map_or(prepared.parameters.is_empty(), |batch| batch.num_rows() == 1);
         let partitions =
             match is_one_run && query.rows_max.is_none() && physical::can_be_cut(prepared.guard.plan()) {
-                true => self.partitions(request, query, &prepared, &resolution).await?,
+                true => self.partitions(request, query, &ready).await?,
                 false => Vec::new(),
             };
         Ok(Described {
             kind: prepared.kind.clone(),
             schema,
             parameters: prepared.parameters.clone(),
-            pins: resolution.pins,
+            at: query.at.unwrap_or_default(),
             partitions,
             origins: prepared.origins.clone(),
+            pins: ready.resolution.pins,
         })
     }
 
     /// The parts of a result that can be cut; none when it is too small to be worth it.
-    async fn partitions(
+    async fn partitions(&self, request: &Request, query: &Query, ready: &Ready) -> Result<Vec<Partition>> {
+        let whole = self.operators(request, query, ready, 0, None).await?.0;
+        let Some(target) = physical::wanted_partitions(&whole, &self.config) else {
+            return Ok(Vec::new());
+        };
+        let cut = self.operators(request, query, ready, 0, Some(target)).await?.0;
+        Ok(physical::partitions(&cut, target))
+    }
+
+    /// The operators of one run, planned now or a moment ago, with the session to run them in.
+    async fn operators(
         &self,
         request: &Request,
         query: &Query,
-        prepared: &Prepared,
-        resolution: &Resolution,
-    ) -> Result<Vec<Partition>> {
-        let guard = self.bound(prepared, query, 0)?;
-        let state = self.sessions.state(&request.session, resolution, None)?;
-        let Some(target) = physical::wanted_partitions(&physical::plan(&guard, &state).await?, &self.config)
-        else {
-            return Ok(Vec::new());
-        };
-        let state = self.sessions.state(&request.session, resolution, Some(target))?;
-        Ok(physical::partitions(
-            &physical::plan(&guard, &state).await?,
+        ready: &Ready,
+        row: usize,
+        target: Option<usize>,
+    ) -> Result<(Arc<dyn ExecutionPlan>, SessionState)> {
+        let Ready {
+            prepared, resolution, ..
+        } = ready;
+        let values = values(prepared, query, row)?;
+        let state = self
+            .sessions
+            .state(&request.session, resolution, target, query.at)?;
+        let is_kept = physical::can_be_cut(prepared.guard.plan()) && physical::is_pure(prepared.guard.plan());
+        let key = ready.key.clone().filter(|_| is_kept).map(|plan| OperatorsKey {
+            plan,
+            values: values.clone(),
+            rows_max: query.rows_max,
             target,
-        ))
+        });
+        if let Some(plan) = key.as_ref().and_then(|key| self.operators.get(key)) {
+            return Ok((plan, state));
+        }
+        let plan = physical::plan(&bound(prepared, query, values)?, &state).await?;
+        if let Some(key) = key {
+            self.operators.put(key, &plan);
+        }
+        Ok((plan, state))
     }
 
     /// Parse, resolve, policy.
@@ -101,20 +135,33 @@ impl Inner {
         if let Some(prepared) = self.plans.get(&key) {
             // The decision is asked again: a plan that was kept is no authority.
             enforce(prepared.guard.plan().clone(), principal, &policies)?;
-            return Ok(Ready { prepared, resolution });
+            let key = Some(key);
+            return Ok(Ready {
+                prepared,
+                resolution,
+                key,
+            });
         }
-        let state = self.sessions.state(session, &resolution, None)?;
-        let plan = logical(&state, statement).await?;
+        let state = self.sessions.state(session, &resolution, None, query.at)?;
+        let mut plan = logical(&state, statement).await?;
+        if physical::can_be_cut(&plan) {
+            plan = physical::without_views(plan)?;
+        }
         let prepared = Arc::new(Prepared {
             kind: parsed.kind,
             parameters: parameters::wanted(&plan)?,
             origins: origins::origins(&plan),
             guard: enforce(plan, principal, &policies)?,
         });
-        if resolution.is_versioned {
-            self.plans.put(key, &prepared);
+        let key = resolution.is_versioned.then_some(key);
+        if let Some(key) = &key {
+            self.plans.put(key.clone(), &prepared);
         }
-        Ok(Ready { prepared, resolution })
+        Ok(Ready {
+            prepared,
+            resolution,
+            key,
+        })
     }
 
     /// The statement to plan for what was parsed.
@@ -179,25 +226,6 @@ impl Inner {
         Ok(references)
     }
 
-    /// The plan with the values of one row and the limit of the request.
-    fn bound(&self, prepared: &Prepared, query: &Query, row: usize) -> Result<GuardedPlan> {
-        let guard =
-            match &query.parameters {
-                Some(batch) if !prepared.parameters.is_empty() => prepared
-                    .guard
-                    .bound(parameters::values(batch, row, &prepared.parameters)?)?,
-                Some(batch) if batch.num_columns() > 0 => {
-                    let problem = "is one too many, the statement has none".to_owned();
-                    return Err(Error::Parameter { position: 1, problem });
-                }
-                _ => prepared.guard.clone(),
-            };
-        match query.rows_max {
-            Some(rows) => guard.limited(rows),
-            None => Ok(guard),
-        }
-    }
-
     pub(crate) fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {
         let has_values = query
             .parameters
@@ -206,23 +234,19 @@ impl Inner {
         if prepared.parameters.is_empty() || !has_values {
             return Ok(Arc::clone(prepared.guard.plan().schema().inner()));
         }
-        Ok(Arc::clone(
-            self.bound(prepared, query, 0)?.plan().schema().inner(),
-        ))
+        let guard = bound(prepared, query, values(prepared, query, 0)?)?;
+        Ok(Arc::clone(guard.plan().schema().inner()))
     }
 
     pub(crate) async fn run(
         &self,
         request: &Request,
         query: &Query,
-        prepared: &Prepared,
-        resolution: &Resolution,
+        ready: &Ready,
         row: usize,
     ) -> Result<Run> {
-        let guard = self.bound(prepared, query, row)?;
         let target = query.partition.map(|partition| partition.target);
-        let state = self.sessions.state(&request.session, resolution, target)?;
-        let plan = physical::plan(&guard, &state).await?;
+        let (plan, state) = self.operators(request, query, ready, row, target).await?;
         if let Some(partition) = query.partition {
             physical::check_partition(&plan, partition)?;
         }
@@ -231,5 +255,31 @@ impl Inner {
             task: self.sessions.task(&state)?,
             partition: query.partition.map(|partition| partition.index),
         })
+    }
+}
+
+/// The values of one row of parameters; none when the statement has no parameters.
+fn values(prepared: &Prepared, query: &Query, row: usize) -> Result<Vec<ScalarValue>> {
+    match &query.parameters {
+        Some(batch) if !prepared.parameters.is_empty() => {
+            parameters::values(batch, row, &prepared.parameters)
+        }
+        Some(batch) if batch.num_columns() > 0 => {
+            let problem = "is one too many, the statement has none".to_owned();
+            Err(Error::Parameter { position: 1, problem })
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The plan with `values` and the limit of the request.
+fn bound(prepared: &Prepared, query: &Query, values: Vec<ScalarValue>) -> Result<GuardedPlan> {
+    let guard = match values.is_empty() {
+        true => prepared.guard.clone(),
+        false => prepared.guard.bound(values)?,
+    };
+    match query.rows_max {
+        Some(rows) => guard.limited(rows),
+        None => Ok(guard),
     }
 }

@@ -83,6 +83,8 @@ pub(super) fn bound(
         (PrimitiveLiteral::Float(v), _, DataType::Float64) => float64(f64::from(v.0), side),
         (PrimitiveLiteral::Double(v), _, DataType::Float64) => float64(v.0, side),
         (PrimitiveLiteral::String(v), _, DataType::Utf8View) => Some(ScalarValue::Utf8View(Some(v.clone()))),
+        (PrimitiveLiteral::String(v), _, DataType::Utf8) => Some(ScalarValue::Utf8(Some(v.clone()))),
+        (PrimitiveLiteral::Binary(v), _, DataType::Binary) => Some(ScalarValue::Binary(Some(v.clone()))),
         (PrimitiveLiteral::Binary(v), _, DataType::BinaryView) => {
             Some(ScalarValue::BinaryView(Some(v.clone())))
         }

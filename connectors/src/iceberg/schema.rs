@@ -25,6 +25,21 @@ pub(super) fn to_arrow(table: &str, schema: &IcebergSchema) -> Result<Schema> {
     Ok(Schema::new(fields))
 }
 
+/// The same columns with plain strings and binaries in place of views: for rows that are handed on as they are, a view
+/// is one form too many.
+pub(super) fn without_views(schema: &Schema) -> Schema {
+    let fields: Fields = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+            DataType::BinaryView => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
+            _ => Arc::clone(field),
+        })
+        .collect();
+    Schema::new(fields)
+}
+
 /// The names of the columns that identify a row, in schema order.
 pub(super) fn primary_key(schema: &IcebergSchema) -> Vec<String> {
     let ids: Vec<i32> = schema.identifier_field_ids().collect();

@@ -1,24 +1,25 @@
 //! Batches to Flight messages.
 //!
-//! A message carries about a mebibyte: clients refuse above 4 or 16 MiB, and both tonic and h2 copy a body, which is
-//! cheapest while it fits the cache. While an operator is silent (a large sort), an empty batch goes out at every
+//! A message carries about a mebibyte: clients refuse above 4 or 16 MiB, and most of them copy a body, which is cheapest
+//! while it fits the cache. While an operator is silent (a large sort), an empty batch goes out at every
 //! heartbeat, because proxies and load balancers close a connection on which nothing moves.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::writer::{CompressionContext, DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::{FlightData, SchemaAsIpc};
 use futures::{StreamExt, stream};
 use planner::Running;
 use tonic::Status;
 
-use super::Answers;
+use super::frames::{Frames, Messages};
 use crate::admission::Place;
 use crate::app::App;
 use crate::edge::plain_batch;
 use crate::error::{Error, Result};
+use crate::ipc;
 use crate::running::Registered;
 use crate::status::Answer;
 
@@ -42,8 +43,8 @@ struct State {
 
 impl Stream {
     /// The schema message, then the rows as they come.
-    pub(super) fn encode(self, running: Running) -> Answers<FlightData> {
-        let schema = schema_message(&self.schema);
+    pub(super) fn encode(self, running: Running) -> Messages {
+        let schema = Frames::schema(&self.schema);
         let state = State {
             stream: self,
             running,
@@ -64,7 +65,7 @@ impl Stream {
 
 impl State {
     /// The next messages; none at the end.
-    async fn next(&mut self) -> Option<Vec<Result<FlightData, Status>>> {
+    async fn next(&mut self) -> Option<Vec<Result<Frames, Status>>> {
         let heartbeat = self.stream.app.config.limits.heartbeat;
         let outcome = tokio::select! {
             () = self.stream.registered.cancelled.cancelled() => Some(Err(planner::Error::Cancelled)),
@@ -86,10 +87,9 @@ impl State {
 }
 
 impl Stream {
-    fn messages(&self, batch: &RecordBatch) -> Result<Vec<FlightData>> {
+    fn messages(&self, batch: &RecordBatch) -> Result<Vec<Frames>> {
         let plain = plain_batch(batch, &self.schema)?;
-        let messages = batch_messages(&plain)?;
-        let bytes = messages.iter().map(|message| message.data_body.len()).sum();
+        let (messages, bytes) = batch_messages(&plain)?;
         self.app.metrics.sent("flight", plain.num_rows(), bytes);
         Ok(messages)
     }
@@ -105,38 +105,23 @@ pub(super) fn schema_message(schema: &Schema) -> FlightData {
 ///
 /// # Errors
 /// `Internal` when a batch cannot be encoded.
-pub(super) fn all(batch: &RecordBatch) -> Result<Vec<FlightData>> {
-    let mut messages = vec![schema_message(batch.schema_ref())];
-    messages.extend(batch_messages(batch)?);
+pub(super) fn all(batch: &RecordBatch) -> Result<Vec<Frames>> {
+    let mut messages = vec![Frames::schema(batch.schema_ref())];
+    messages.extend(batch_messages(batch)?.0);
     Ok(messages)
 }
 
-fn batch_messages(batch: &RecordBatch) -> Result<Vec<FlightData>> {
-    let rows = rows_each(batch)?;
-    if batch.num_rows() <= rows {
-        return Ok(vec![message(batch)?]);
-    }
-    (0..batch.num_rows())
-        .step_by(rows)
-        .map(|from| message(&batch.slice(from, rows.min(batch.num_rows() - from))))
-        .collect()
-}
-
-/// Rows to a message, so that all messages of a batch are of one size.
-fn rows_each(batch: &RecordBatch) -> Result<usize> {
+/// The messages of a batch, all of about one size, and the bytes of their bodies.
+fn batch_messages(batch: &RecordBatch) -> Result<(Vec<Frames>, usize)> {
+    let parts = ipc::body_bytes(batch)?.div_ceil(MESSAGE_BYTES).max(1);
+    let rows = batch.num_rows().div_ceil(parts).max(1);
+    let mut messages = Vec::with_capacity(parts);
     let mut bytes = 0;
-    for column in batch.columns() {
-        bytes += column.to_data().get_slice_memory_size()?;
+    for from in (0..batch.num_rows().max(1)).step_by(rows) {
+        let part = batch.slice(from, rows.min(batch.num_rows() - from));
+        let (message, length) = Frames::rows(&part)?;
+        messages.push(message);
+        bytes += length;
     }
-    let messages = bytes.div_ceil(MESSAGE_BYTES).max(1);
-    Ok(batch.num_rows().div_ceil(messages).max(1))
-}
-
-fn message(batch: &RecordBatch) -> Result<FlightData> {
-    let options = IpcWriteOptions::default();
-    // Plain types have no dictionaries, so there is nothing to track from one message to the next.
-    let mut tracker = DictionaryTracker::new(false);
-    let mut compression = CompressionContext::default();
-    let (_, encoded) = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut compression)?;
-    Ok(FlightData::from(encoded))
+    Ok((messages, bytes))
 }

@@ -148,6 +148,7 @@ async fn statement(
             parameters: parameters.clone(),
             pins: described.pins.clone(),
             partition,
+            at: described.at,
         });
         endpoints.push(endpoint(app, sealed(app, context, content)?));
     }

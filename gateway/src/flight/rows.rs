@@ -1,9 +1,7 @@
 //! DoGet: rows for a ticket. The ticket says what and at which versions; the caller is proven and the policy asked anew.
 
 use arrow::datatypes::Schema;
-use arrow_flight::FlightData;
 use arrow_flight::sql::Command;
-use futures::{StreamExt, stream};
 use planner::Query;
 use prost::bytes::Bytes;
 use std::sync::Arc;
@@ -11,18 +9,15 @@ use uuid::Uuid;
 
 use super::asked::{command, no_transaction, text};
 use super::encode::{self, Stream};
-use super::{Answers, metadata};
+use super::frames::{self, Frames, Messages};
+use super::metadata;
 use crate::app::App;
 use crate::edge::result_schema;
 use crate::error::{Error, Result};
 use crate::session::RequestContext;
 use crate::ticket::{self, Content};
 
-pub(super) async fn answer(
-    app: &Arc<App>,
-    context: &RequestContext,
-    bytes: &Bytes,
-) -> Result<Answers<FlightData>> {
+pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Messages> {
     match ticket::open::<Content>(&app.seal, &context.principal, bytes) {
         Ok(opened) => {
             let context = RequestContext {
@@ -36,11 +31,7 @@ pub(super) async fn answer(
     }
 }
 
-async fn by_content(
-    app: &Arc<App>,
-    context: &RequestContext,
-    content: Content,
-) -> Result<Answers<FlightData>> {
+async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) -> Result<Messages> {
     match content {
         Content::Statement(statement) => {
             let query = statement.query()?;
@@ -50,15 +41,12 @@ async fn by_content(
             Some(command) => metadata_rows(app, context, command?).await,
             None => Err(Error::Ticket),
         },
-        Content::Nothing => {
-            let schema = encode::schema_message(&Schema::empty());
-            Ok(stream::once(async move { Ok(schema) }).boxed())
-        }
+        Content::Nothing => Ok(frames::whole(vec![Frames::schema(&Schema::empty())])),
     }
 }
 
 /// Tickets that a client wrote itself: SQL text, or a command that needs no ticket of ours.
-async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Answers<FlightData>> {
+async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Messages> {
     let sql = match command(bytes) {
         Some(Ok(Command::CommandStatementQuery(query))) => {
             no_transaction(query.transaction_id.as_ref())?;
@@ -77,12 +65,7 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
     rows(app, context, &id, Query::new(sql)).await
 }
 
-async fn rows(
-    app: &Arc<App>,
-    context: &RequestContext,
-    id: &str,
-    query: Query,
-) -> Result<Answers<FlightData>> {
+async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Messages> {
     let place = app.admission.enter(context.principal.subject()).await?;
     let request = context.request();
     let running = app.engine.run(&request, &query).await?;
@@ -97,12 +80,7 @@ async fn rows(
     Ok(stream.encode(running))
 }
 
-async fn metadata_rows(
-    app: &Arc<App>,
-    context: &RequestContext,
-    command: Command,
-) -> Result<Answers<FlightData>> {
+async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Messages> {
     let batch = metadata::rows(app, context, command).await?;
-    let messages = encode::all(&batch)?;
-    Ok(stream::iter(messages.into_iter().map(Ok)).boxed())
+    Ok(frames::whole(encode::all(&batch)?))
 }

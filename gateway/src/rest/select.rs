@@ -93,6 +93,7 @@ pub(super) fn select(
         pins: Pins::default(),
         partition: None,
         rows_max: None,
+        at: None,
     };
     Ok(Select {
         query,
