@@ -1,13 +1,14 @@
 //! Iceberg tables of one catalog and one warehouse.
 //!
 //! Path of a table: `catalog` says where its metadata lies, `metadata` reads it and the manifests, `files` plans,
-//! `pruning` and `bounds` leave files out, `partitions` deals them out, `table` makes the scan, `adapter` and `reader`
+//! `pruning`, `bounds` and `blooms` leave files out, `partitions` deals them out, `table` makes the scan, `adapter` and `reader`
 //! fit each file to the table's columns.
 //!
 //! Not read yet, and refused by name: row-level deletes, data files other than Parquet, files without field ids,
 //! encryption, column defaults, changes inside nested columns.
 
 mod adapter;
+mod blooms;
 mod bounds;
 mod catalog;
 mod config;
@@ -32,6 +33,7 @@ pub use config::Config;
 use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
+use blooms::Blooms;
 use datafusion::catalog::TableProvider;
 use files::Snapshot;
 use metadata::MetadataStore;
@@ -66,6 +68,7 @@ pub struct Iceberg {
     store: MetadataStore,
     warehouse: Warehouse,
     footers: Footers,
+    blooms: Blooms,
 }
 
 impl Iceberg {
@@ -82,6 +85,7 @@ impl Iceberg {
             store,
             warehouse,
             footers: reader::footers(config.footer_cache_bytes),
+            blooms: blooms::blooms(config.bloom_cache_bytes),
         })
     }
 
@@ -109,6 +113,7 @@ impl Iceberg {
                 store: self.store.clone(),
                 warehouse: self.warehouse.clone(),
                 footers: self.footers.clone(),
+                blooms: self.blooms.clone(),
             }) as Arc<dyn TableProvider>
         };
         let plain = Snapshot {

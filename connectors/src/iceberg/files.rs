@@ -49,6 +49,8 @@ pub(super) struct Pruned {
     pub(super) manifests: usize,
     /// Files of the manifests read that are not scanned.
     pub(super) files: usize,
+    /// Whether the predicate picks rows by a column that files have Bloom filters for.
+    pub(super) is_by_key: bool,
 }
 
 /// One table at one snapshot, as the planning of its files needs it.

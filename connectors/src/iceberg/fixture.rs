@@ -157,6 +157,8 @@ impl Lake {
             .set_max_row_group_row_count(Some(500))
             .set_data_page_row_count_limit(100)
             .set_write_batch_size(50)
+            .set_column_bloom_filter_enabled("key".into(), true)
+            .set_column_bloom_filter_ndv("key".into(), 500)
             .build();
         let parquet = ParquetWriterBuilder::new(properties, Arc::clone(table.metadata().current_schema()));
         let places = DefaultLocationGenerator::new(table.metadata()).unwrap();

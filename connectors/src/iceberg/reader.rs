@@ -17,8 +17,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use iceberg::spec::Transform;
 use moka::future::Cache;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::errors::ParquetError;
@@ -106,6 +106,44 @@ impl ReaderFactory {
             footers,
         }
     }
+
+    /// Where the files lie.
+    pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
+        self.warehouse.store()
+    }
+
+    /// The footer of a file, held against its manifest.
+    pub(super) async fn footer(&self, file: &PlannedFile) -> Result<Arc<ParquetMetaData>> {
+        let size = file.data().file_size_in_bytes();
+        let mut inner = ParquetObjectReader::new(Arc::clone(self.warehouse.store()), file.path.clone())
+            .with_file_size(size);
+        self.load(&mut inner, &file.path, size, Some(&Expected::of(file)))
+            .await
+    }
+
+    async fn load(
+        &self,
+        inner: &mut ParquetObjectReader,
+        path: &Path,
+        size: u64,
+        expected: Option<&Expected>,
+    ) -> Result<Arc<ParquetMetaData>> {
+        let load = async {
+            let reader = ParquetMetaDataReader::new()
+                .with_page_index_policy(PageIndexPolicy::Optional)
+                .with_prefetch_hint(Some(FOOTER_BYTES_HINT));
+            match reader.load_and_finish(inner, size).await {
+                Ok(footer) => Ok(Arc::new(footer)),
+                Err(error) => Err(explain(self, path, size, error).await),
+            }
+        };
+        let known = self.footers.try_get_with_by_ref(path, load).await;
+        let footer = known.map_err(|failure| Error::shared(&failure))?;
+        if let Some(expected) = expected {
+            expected.check(&self.table, path, &footer)?;
+        }
+        Ok(footer)
+    }
 }
 
 impl ParquetFileReaderFactory for ReaderFactory {
@@ -142,23 +180,10 @@ struct Reader {
 
 impl Reader {
     async fn footer(&mut self) -> Result<Arc<ParquetMetaData>> {
-        let (inner, size) = (&mut self.inner, self.size);
-        let (factory, path) = (&self.factory, &self.path);
-        let load = async {
-            let reader = ParquetMetaDataReader::new()
-                .with_page_index_policy(PageIndexPolicy::Optional)
-                .with_prefetch_hint(Some(FOOTER_BYTES_HINT));
-            match reader.load_and_finish(inner, size).await {
-                Ok(footer) => Ok(Arc::new(footer)),
-                Err(error) => Err(explain(factory, path, size, error).await),
-            }
-        };
-        let known = factory.footers.try_get_with_by_ref(path, load).await;
-        let footer = known.map_err(|failure| Error::shared(&failure))?;
-        if let Some(expected) = &self.expected {
-            expected.check(&factory.table, path, &footer)?;
-        }
-        Ok(footer)
+        let factory = self.factory.clone();
+        factory
+            .load(&mut self.inner, &self.path, self.size, self.expected.as_ref())
+            .await
     }
 }
 

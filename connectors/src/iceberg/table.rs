@@ -6,6 +6,7 @@
 //! - The partitions depend on the snapshot, the filters, the limit and `target_partitions` alone.
 
 use super::adapter::FieldIdAdapterFactory;
+use super::blooms::{Asked, Blooms, Wanted};
 use super::files::{PlannedFile, Pruned, Snapshot, plan};
 use super::metadata::MetadataStore;
 use super::partitions::group;
@@ -35,6 +36,7 @@ pub(super) struct IcebergTable {
     pub(super) store: MetadataStore,
     pub(super) warehouse: Warehouse,
     pub(super) footers: Footers,
+    pub(super) blooms: Blooms,
 }
 
 #[async_trait]
@@ -76,7 +78,7 @@ impl TableProvider for IcebergTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        self.source(state, &files, projection, limit)
+        self.source(state, &files, projection, limit, pruned.is_by_key)
     }
 }
 
@@ -94,7 +96,22 @@ impl IcebergTable {
             .filter_map(|filter| state.create_physical_expr(filter.clone(), &named).ok())
             .collect();
         let pruner = Pruner::new(&self.snapshot.schema, &conjuncts);
-        Ok(plan(&self.snapshot, &self.store, &self.warehouse, &pruner).await?)
+        let (mut files, mut pruned) = plan(&self.snapshot, &self.store, &self.warehouse, &pruner).await?;
+        let before = files.len();
+        let asked = Asked {
+            readers: &self.readers(),
+            footers: &self.footers,
+            blooms: &self.blooms,
+        };
+        let wanted = Wanted::of(&self.snapshot.schema, &conjuncts);
+        pruned.is_by_key = asked.retain(&mut files, &wanted).await;
+        pruned.files += before - files.len();
+        Ok((files, pruned))
+    }
+
+    fn readers(&self) -> ReaderFactory {
+        let table = Arc::clone(&self.snapshot.table);
+        ReaderFactory::new(table, self.warehouse.clone(), self.footers.clone())
     }
 
     fn source(
@@ -103,20 +120,19 @@ impl IcebergTable {
         files: &[PlannedFile],
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
+        is_by_key: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (groups, statistics) = group(&self.snapshot, files, state.config().target_partitions())?;
         let options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..Default::default()
         };
-        let readers = ReaderFactory::new(
-            Arc::clone(&self.snapshot.table),
-            self.warehouse.clone(),
-            self.footers.clone(),
-        );
         let source = ParquetSource::new(self.schema())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(readers));
+            // Where few rows pass, the other columns are decoded for those alone. Where many do, that costs more than it
+            // saves, so it is no general setting.
+            .with_pushdown_filters(is_by_key)
+            .with_parquet_file_reader_factory(Arc::new(self.readers()));
         let adapters = FieldIdAdapterFactory {
             table: Arc::clone(&self.snapshot.table),
             may_hold_nan: Arc::new(self.may_hold_nan(files)),

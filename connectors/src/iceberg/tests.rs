@@ -1,5 +1,6 @@
 //! The connector over real tables, by what a query answers.
 
+mod blooms;
 mod damage;
 mod evolution;
 mod law;

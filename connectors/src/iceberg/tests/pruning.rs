@@ -8,7 +8,7 @@ use datafusion::common::DFSchema;
 use datafusion::prelude::SessionContext;
 
 /// How many files and manifests a predicate leaves: (scanned, files pruned, manifests pruned).
-async fn scanned(lake: &Lake, predicate: &str) -> (usize, usize, usize) {
+pub(super) async fn scanned(lake: &Lake, predicate: &str) -> (usize, usize, usize) {
     let table = lake.source.table(SCHEMA, "t", None).await.unwrap().unwrap();
     let context = SessionContext::new();
     let named = DFSchema::try_from(table.schema.as_ref().clone()).unwrap();
