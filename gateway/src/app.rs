@@ -8,6 +8,7 @@ use policies::{Identity, PolicyStore, Seal};
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::reload::Documents;
 use crate::running::RunningQueries;
 
 /// The house, shared by its listeners.
@@ -21,6 +22,8 @@ pub struct App {
     pub seal: Arc<Seal>,
     /// The rules in force.
     pub policies: Arc<dyn PolicyStore>,
+    /// The files behind `identity` and `policies`, to be read again.
+    pub documents: Documents,
     /// Places for queries.
     pub admission: Admission,
     /// Queries of this process that can be cancelled by name.

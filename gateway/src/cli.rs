@@ -12,12 +12,13 @@ mod sql;
 pub(crate) use failure::Failure;
 
 use crate::config::Environment;
+use crate::serve::Running;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong usage.";
 
@@ -89,13 +90,39 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|source| Failure::io("starting the runtime", source))
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> Result<(), Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
+/// Ctrl-C and SIGTERM. They are heard from the moment this is made, so that none of them is lost during a start.
+#[derive(Debug)]
+struct StopOrders {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopOrders {
+    /// Begins to listen; the caller is on a runtime.
+    fn hear() -> Result<Self, Failure> {
+        let hear = |kind| signal(kind).map_err(|source| Failure::io("listening for signals", source));
+        Ok(Self {
+            interrupt: hear(SignalKind::interrupt())?,
+            terminate: hear(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Serves until the first order to stop, then until running answers have ended, or to the second order.
+async fn until_stopped(running: Running, orders: &mut StopOrders) {
+    orders.next().await;
+    running.stop();
     tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
-        _ = terminate.recv() => Ok(()),
+        () = running.stopped() => {}
+        () = orders.next() => {}
     }
 }
 

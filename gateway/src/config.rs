@@ -97,12 +97,10 @@ impl Config {
         })?;
         self.limits.validate()?;
         self.telemetry.validate()?;
-        for (name, source) in &self.planner.sources {
-            source
-                .validate()
-                .map_err(|error| Fault::at(format!("planner.sources.{name}"), error.to_string()))?;
-        }
-        Ok(())
+        self.planner.validate().map_err(|error| match error {
+            planner::Error::Setting { key, problem } => Fault::at(format!("planner.{key}"), problem),
+            other => Fault::at("planner", other.to_string()),
+        })
     }
 }
 

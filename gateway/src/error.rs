@@ -4,6 +4,8 @@
 use arrow::error::ArrowError;
 use thiserror::Error;
 
+use crate::config::Fault;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -16,6 +18,9 @@ pub enum Error {
     /// Identity failed.
     #[error(transparent)]
     Identity(#[from] policies::Error),
+    /// The config, met at the start; no call sees it.
+    #[error(transparent)]
+    Config(#[from] Fault),
     /// The call carries no credentials.
     #[error("no credentials: send Basic or Bearer authorization")]
     NoCredentials,

@@ -17,6 +17,8 @@ pub struct Metrics {
     bytes: IntCounterVec,
     connections: IntGaugeVec,
     queries: IntGaugeVec,
+    plans: IntGaugeVec,
+    reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -45,15 +47,33 @@ impl Metrics {
             )?,
             connections: gauge("lakegate_connections", "Connections open now.", &["protocol"])?,
             queries: gauge("lakegate_queries", "Queries now, by state.", &["state"])?,
+            plans: gauge(
+                "lakegate_kept_plans",
+                "Plans kept now for statements seen before.",
+                &[],
+            )?,
+            reloads: counter(
+                "lakegate_reloads_total",
+                "Documents read again at SIGHUP, by outcome; what failed stayed in force as it was.",
+                &["document", "outcome"],
+            )?,
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 6] = [
+        // Shown from the start, so that an alert on failures needs no first one.
+        for document in ["users", "policies"] {
+            for outcome in ["ok", "failed"] {
+                metrics.reloads.with_label_values(&[document, outcome]);
+            }
+        }
+        let all: [Box<dyn prometheus::core::Collector>; 8] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.connections.clone()),
             Box::new(metrics.queries.clone()),
+            Box::new(metrics.plans.clone()),
+            Box::new(metrics.reloads.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).map_err(internal)?;
@@ -75,6 +95,12 @@ impl Metrics {
         self.bytes.with_label_values(&[protocol]).inc_by(bytes as u64);
     }
 
+    /// A document was read again; `is_good` when it came into force.
+    pub fn reloaded(&self, document: &str, is_good: bool) {
+        let outcome = if is_good { "ok" } else { "failed" };
+        self.reloads.with_label_values(&[document, outcome]).inc();
+    }
+
     /// Counts a connection while the answer lives.
     pub fn connection(&self, protocol: &str) -> Connected {
         let gauge = self.connections.with_label_values(&[protocol]);
@@ -94,6 +120,10 @@ impl Metrics {
         self.queries
             .with_label_values(&["waiting"])
             .set(count(app.admission.waiting()));
+        let no_labels: [&str; 0] = [];
+        self.plans
+            .with_label_values(&no_labels)
+            .set(i64::try_from(app.engine.kept_plans()).unwrap_or(i64::MAX));
         let mut bytes = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut bytes)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use planner::Engine;
 use policies::store::FileStore;
 use policies::{Identity, PolicyStore};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
 use crate::listen::{self, Listener};
 use crate::metrics::Metrics;
+use crate::reload::{self, Documents};
 use crate::running::RunningQueries;
 use crate::{admin, flight, rest, telemetry};
 
@@ -27,8 +29,10 @@ pub struct Running {
     pub rest: SocketAddr,
     /// Where metrics and probes are served.
     pub admin: SocketAddr,
+    documents: Documents,
     stop: CancellationToken,
-    listeners: JoinSet<()>,
+    /// The listeners, and whatever else ends with them.
+    tasks: JoinSet<()>,
 }
 
 impl Running {
@@ -37,38 +41,48 @@ impl Running {
         self.stop.cancel();
     }
 
-    /// A token that stops the gateway when it is cancelled.
-    pub fn stopper(&self) -> CancellationToken {
-        self.stop.clone()
+    /// Reads users and policies again at every SIGHUP from now on, until the gateway stops.
+    ///
+    /// # Errors
+    /// `Internal` when the system does not let us hear the signal.
+    pub fn reload_on_hangup(&mut self) -> Result<()> {
+        let hangups = signal(SignalKind::hangup()).map_err(|error| Error::Internal {
+            message: format!("SIGHUP cannot be heard: {error}"),
+        })?;
+        self.tasks.spawn(reload::at_each(
+            hangups,
+            self.documents.clone(),
+            self.stop.clone(),
+        ));
+        Ok(())
     }
 
     /// Waits until the gateway has stopped.
     pub async fn stopped(mut self) {
-        while self.listeners.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
 /// Builds the rooms that answer calls, without listeners.
 ///
 /// # Errors
-/// Whatever cannot be opened: users, policies, keys, sources.
+/// `Config` with the key at fault, or whatever cannot be opened: users, policies, sources.
 pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>> {
-    let seal = config.seal.open(environment).map_err(|fault| Error::Malformed {
-        what: "configuration",
-        problem: fault.to_string(),
-    })?;
-    let seal = Arc::new(seal);
+    let seal = Arc::new(config.seal.open(environment)?);
     let identity = Arc::new(Identity::open(&config.identity, Arc::clone(&seal))?);
-    let policies: Arc<dyn PolicyStore> = Arc::new(FileStore::open(&config.policies.file)?);
+    let file = Arc::new(FileStore::open(&config.policies.file)?);
+    let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
     let engine = Engine::open(&config.planner, Arc::clone(&policies)).await?;
+    let metrics = Metrics::new()?;
     Ok(Arc::new(App {
         engine,
+        documents: Documents::new(Arc::clone(&identity), file, metrics.clone()),
         identity,
         seal,
         policies,
         admission: Admission::new(&config.limits),
         running: RunningQueries::default(),
-        metrics: Metrics::new()?,
+        metrics,
         config,
     }))
 }
@@ -82,6 +96,7 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
     let flight_socket = listen::bind("flight", config.listen.flight).await?;
     let rest_socket = listen::bind("rest", config.listen.rest).await?;
     let admin_socket = listen::bind("admin", config.listen.admin).await?;
+    config.tls.check()?;
     let tls = listen::tls(&config.tls)?;
     let app = build(config, environment).await?;
     let address = |socket: &tokio::net::TcpListener| {
@@ -93,8 +108,9 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         flight: address(&flight_socket)?,
         rest: address(&rest_socket)?,
         admin: address(&admin_socket)?,
+        documents: app.documents.clone(),
         stop: CancellationToken::new(),
-        listeners: JoinSet::new(),
+        tasks: JoinSet::new(),
     };
     let rooms = [
         Listener {
@@ -123,7 +139,7 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
             app.metrics.clone(),
             running.stop.clone(),
         );
-        running.listeners.spawn(served);
+        running.tasks.spawn(served);
     }
     Ok(running)
 }

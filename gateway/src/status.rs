@@ -112,7 +112,7 @@ fn kind(error: &Error) -> ErrorKind {
         Error::Busy { .. } | Error::TooLarge { .. } => ErrorKind::TooMuch,
         Error::NotFound { .. } => ErrorKind::NotFound,
         Error::Stopping => ErrorKind::Unavailable,
-        Error::Internal { .. } => ErrorKind::Internal,
+        Error::Config(_) | Error::Internal { .. } => ErrorKind::Internal,
     }
 }
 
@@ -136,7 +136,7 @@ fn code(error: &Error) -> &'static str {
         Error::Busy { .. } => "LG2010",
         Error::NotFound { .. } => "LG2011",
         Error::Stopping => "LG2012",
-        Error::Internal { .. } => "LG2099",
+        Error::Config(_) | Error::Internal { .. } => "LG2099",
     }
 }
 

@@ -4,16 +4,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Format, Telemetry};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Starts the log. A second start in one process changes nothing.
 ///
 /// # Errors
-/// `Internal` when the filter cannot be read, which the config's check has excluded.
+/// `Config` when the filter cannot be read.
 pub(crate) fn start(config: &Telemetry) -> Result<()> {
-    let filter = config.filter().map_err(|fault| Error::Internal {
-        message: fault.to_string(),
-    })?;
+    let filter = config.filter()?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match config.format {

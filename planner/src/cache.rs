@@ -80,6 +80,12 @@ impl PlanCache {
         self.plans.get(key)
     }
 
+    /// How many plans are kept now.
+    pub(crate) fn entries(&self) -> u64 {
+        self.plans.run_pending_tasks();
+        self.plans.entry_count()
+    }
+
     pub(crate) fn put(&self, key: PlanKey, prepared: &Arc<Prepared>) {
         self.plans.insert(key, Arc::clone(prepared));
     }

@@ -22,6 +22,12 @@ impl Pattern {
         Self(text.into())
     }
 
+    /// Whether only `name` itself fits: it has no `%`. A `_` stays a letter of the name, because
+    /// tools send names with it as they are.
+    pub fn names(&self, name: &str) -> bool {
+        !self.0.contains('%') && self.matches(name)
+    }
+
     /// Whether `name` fits, letter case counted.
     pub fn matches(&self, name: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();
@@ -289,6 +295,23 @@ mod tests {
             ("gold", "GOLD", false),
         ] {
             assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_leaves_much_open_names_nothing() {
+        for (pattern, expected) in [
+            ("information_schema", true),
+            ("information\\_schema", true),
+            ("information%", false),
+            ("%", false),
+            ("gold", false),
+        ] {
+            assert_eq!(
+                Pattern::new(pattern).names("information_schema"),
+                expected,
+                "{pattern}"
+            );
         }
     }
 }

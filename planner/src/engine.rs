@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::execute::{self, Bounds, Gauge, Running};
 use crate::explain;
+use crate::information_schema;
 use crate::parse::StatementKind;
 use crate::request::{Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
@@ -31,8 +32,9 @@ impl Engine {
     /// Opens the sources of `config`. The calling runtime is the one that waits for files and sockets.
     ///
     /// # Errors
-    /// `Source` naming the source that cannot be opened.
+    /// `Setting` naming a limit that leaves no room to work, `Source` naming the source that cannot be opened.
     pub async fn open(config: &Config, policies: Arc<dyn PolicyStore>) -> Result<Self> {
+        config.validate()?;
         let io = tokio::runtime::Handle::current();
         let registry = Registry::open(&config.sources, io).await?;
         let inner = Inner {
@@ -117,6 +119,18 @@ impl Engine {
             .await
     }
 
+    /// The information schema's own tables in the catalogs that the principal may know, sorted. `filter.kinds` is not
+    /// looked at: who calls this wants them.
+    ///
+    /// # Errors
+    /// `Source` when a source does not answer.
+    pub async fn system_tables(&self, principal: &Principal, filter: &TableFilter) -> Result<Vec<Table>> {
+        let (inner, principal, filter) = (Arc::clone(&self.inner), principal.clone(), filter.clone());
+        self.runtime
+            .run(async move { information_schema::list(&inner.catalog, &principal, &filter).await })
+            .await
+    }
+
     /// Whether each source answers now.
     pub async fn check(&self) -> Vec<(String, Result<()>)> {
         let checks = self.inner.catalog.sources().map(|(name, source)| async move {
@@ -128,6 +142,11 @@ impl Engine {
     /// Queries that run now.
     pub fn running(&self) -> usize {
         self.inner.running.value()
+    }
+
+    /// Plans that are kept now for statements seen before.
+    pub fn kept_plans(&self) -> u64 {
+        self.inner.plans.entries()
     }
 
     /// The session after `assignments`.

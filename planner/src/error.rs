@@ -32,7 +32,7 @@ pub enum Error {
     /// No such table among those the principal may know.
     #[error("table '{name}' not found")]
     UnknownTable { name: String, nearest: Option<String> },
-    /// A session setting that does not exist or a value it cannot take.
+    /// A setting that does not exist or a value it cannot take: of a session, or a limit of the config.
     #[error("setting '{key}' {problem}")]
     Setting { key: String, problem: String },
     /// A bound parameter is missing, superfluous or of a type that cannot stand there. Positions count from one.

@@ -10,7 +10,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use policies::{Principal, TableName};
 
-use crate::catalog::{Catalog, Table, TableFilter};
+use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::error::{Error, Result};
 use crate::request::Session;
 use crate::suggest::nearest;
@@ -56,25 +56,14 @@ pub(crate) async fn table(
         ..TableFilter::default()
     };
     let batch = match name.table.as_str() {
-        "catalogs" => texts(
-            &["catalog_name"],
-            catalog.catalogs(principal).await?.into_iter().map(|name| [name]),
-        )?,
-        "schemata" => texts(
-            &["catalog_name", "schema_name"],
-            schemas.into_iter().map(|pair| [pair.0, pair.1]),
-        )?,
+        "catalogs" => catalogs(catalog.catalogs(principal).await?)?,
+        "schemata" => schemata(schemas)?,
         "tables" => tables(&catalog.tables(principal, &filter).await?)?,
         "views" => views(&catalog.tables(principal, &filter).await?)?,
         "columns" => columns(&catalog.tables(principal, &filter).await?)?,
         "table_constraints" => constraints(&catalog.tables(principal, &filter).await?)?,
         "key_column_usage" => keys(&catalog.tables(principal, &filter).await?)?,
-        "df_settings" => {
-            let rows = session
-                .settings()
-                .map(|(key, value)| [key.to_owned(), value.to_owned()]);
-            texts(&["name", "value"], rows.into_iter())?
-        }
+        "df_settings" => settings(&session.settings())?,
         other => {
             let nearest = nearest(other, TABLES).map(|table| format!("{}.{NAME}.{table}", name.catalog));
             return Err(Error::UnknownTable {
@@ -84,6 +73,87 @@ pub(crate) async fn table(
         }
     };
     Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+}
+
+/// The information schema's own tables, for listings that ask for them: those of each catalog that the principal may
+/// know, sorted by catalog and name. They are computed, so their kind is a view; `filter.kinds` is not looked at.
+///
+/// # Errors
+/// `Source` when a source does not answer.
+pub(crate) async fn list(
+    catalog: &Catalog,
+    principal: &Principal,
+    filter: &TableFilter,
+) -> Result<Vec<Table>> {
+    let only = Pattern::new(NAME);
+    let mut found = Vec::new();
+    if filter
+        .schema
+        .as_ref()
+        .is_some_and(|pattern| !pattern.matches(NAME))
+    {
+        return Ok(found);
+    }
+    for (name, _) in catalog
+        .schemas(principal, filter.catalog.as_deref(), Some(&only))
+        .await?
+    {
+        for table in TABLES {
+            if filter
+                .table
+                .as_ref()
+                .is_some_and(|pattern| !pattern.matches(table))
+            {
+                continue;
+            }
+            found.push(Table {
+                catalog: name.clone(),
+                schema: NAME.to_owned(),
+                name: table.to_owned(),
+                kind: TableKind::View,
+                comment: None,
+                columns: filter.with_columns.then(|| shape(table)).transpose()?,
+                primary_key: Vec::new(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The columns of a table of [`TABLES`]: those of its rows when there are none.
+fn shape(name: &str) -> Result<SchemaRef> {
+    let batch = match name {
+        "catalogs" => catalogs(Vec::new())?,
+        "columns" => columns(&[])?,
+        "df_settings" => settings(&[])?,
+        "key_column_usage" => keys(&[])?,
+        "schemata" => schemata(Vec::new())?,
+        "table_constraints" => constraints(&[])?,
+        "tables" => tables(&[])?,
+        "views" => views(&[])?,
+        other => {
+            return Err(Error::Internal {
+                message: format!("the information schema has no table {other}"),
+            });
+        }
+    };
+    Ok(batch.schema())
+}
+
+fn catalogs(names: Vec<String>) -> Result<RecordBatch> {
+    texts(&["catalog_name"], names.into_iter().map(|name| [name]))
+}
+
+fn schemata(pairs: Vec<(String, String)>) -> Result<RecordBatch> {
+    let rows = pairs.into_iter().map(|pair| [pair.0, pair.1]);
+    texts(&["catalog_name", "schema_name"], rows)
+}
+
+fn settings(pairs: &[(&str, &str)]) -> Result<RecordBatch> {
+    let rows = pairs
+        .iter()
+        .map(|(key, value)| [(*key).to_owned(), (*value).to_owned()]);
+    texts(&["name", "value"], rows)
 }
 
 /// The word for a kind of table, in every listing.
@@ -322,4 +392,17 @@ fn texts<const N: usize>(names: &[&str; N], rows: impl Iterator<Item = [String; 
         .map(|column| Arc::new(StringArray::from(column)) as ArrayRef)
         .collect();
     Ok(RecordBatch::try_new(schema, arrays)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_of_the_listing_has_a_shape() {
+        for name in TABLES {
+            assert!(!shape(name).unwrap().fields().is_empty(), "{name}");
+        }
+        assert!(shape("nothing").is_err());
+    }
 }

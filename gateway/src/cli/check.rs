@@ -4,8 +4,7 @@
 //! leaves nothing to check.
 
 use super::Failure;
-use crate::config::{Config, Environment};
-use crate::listen;
+use crate::config::{Config, Environment, Fault};
 use planner::Engine;
 use policies::identity::Users;
 use policies::{FileStore, PolicyStore};
@@ -45,10 +44,7 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> Result<()
             let runtime = super::runtime()?;
             runtime.block_on(check(&config, environment, &mut report))?;
         }
-        Err(fault) => {
-            let key = fault.key.clone().unwrap_or_else(|| "config".to_owned());
-            report.item(&key, Err(fault.without_key()))?;
-        }
+        Err(fault) => report.setting("config", Err(fault))?,
     }
     report.outcome()
 }
@@ -58,18 +54,16 @@ async fn check(
     environment: &Environment,
     report: &mut Report<impl Write>,
 ) -> Result<(), Failure> {
-    let tls = listen::tls(&config.tls).map(|tls| match tls {
+    let tls = config.tls.check().map(|()| match config.tls.pair() {
         Some(_) => "certificate and key fit".to_owned(),
         None => "off, plaintext".to_owned(),
     });
-    report.item("tls", tls.map_err(|error| chain(&error)))?;
-    match config.seal.open(environment) {
-        Ok(_) => report.item("seal.keys", Ok(format!("{} in the ring", config.seal.keys.len())))?,
-        Err(fault) => {
-            let key = fault.key.clone().unwrap_or_default();
-            report.item(&key, Err(fault.without_key()))?;
-        }
-    }
+    report.setting("tls", tls)?;
+    let ring = config.seal.open(environment);
+    report.setting(
+        "seal.keys",
+        ring.map(|_| format!("{} in the ring", config.seal.keys.len())),
+    )?;
     let users = Users::open(&config.identity.users).map(|users| {
         let count = users.iter().count();
         format!("{}, {count} users", config.identity.users.display())
@@ -164,6 +158,14 @@ impl<W: Write> Report<W> {
             .write_all(line.as_bytes())
             .and_then(|()| self.out.flush())
             .map_err(|source| Failure::io("writing the report", source))
+    }
+
+    /// An item whose fault may name a key of its own.
+    fn setting(&mut self, key: &str, outcome: Result<String, Fault>) -> Result<(), Failure> {
+        match outcome {
+            Ok(found) => self.item(key, Ok(found)),
+            Err(fault) => self.item(fault.key.as_deref().unwrap_or(key), Err(fault.without_key())),
+        }
     }
 
     fn outcome(self) -> Result<(), Failure> {

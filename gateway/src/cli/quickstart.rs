@@ -20,7 +20,7 @@ mod snippets;
 
 pub(super) use error::Error;
 
-use super::Failure;
+use super::{Failure, StopOrders, until_stopped};
 use crate::config::{Config, Environment, parse_address};
 use crate::serve;
 use folder::Folder;
@@ -29,7 +29,6 @@ use snippets::At;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Make a sample lake and serve it on this machine
 ///
@@ -97,26 +96,23 @@ async fn serve(
     config: Config,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    let mut orders = StopOrders::hear()?;
     let accounts = accounts::ensure(folder).await?;
     tokio::select! {
         made = lake::ensure(folder, arguments.scale) => made?,
-        asked = asked_to_stop() => {
-            asked?;
-            return Err(Error::Stopped.into());
-        }
+        () = orders.next() => return Err(Error::Stopped.into()),
     }
     drop(ports);
-    let running = serve::start(config, environment).await?;
+    let running = tokio::select! {
+        started = serve::start(config, environment) => started?,
+        () = orders.next() => return Ok(()),
+    };
     let at = At::new(folder, running.flight, running.rest);
     folder.write("endpoints.json", &settings::endpoints(&at))?;
     let snippets = snippets::render(&at, &accounts)?;
     announce(&at, &snippets).map_err(|source| Failure::io("writing to the standard output", source))?;
-    asked_to_stop().await?;
-    running.stop();
-    tokio::select! {
-        () = running.stopped() => Ok(()),
-        again = asked_to_stop() => again,
-    }
+    until_stopped(running, &mut orders).await;
+    Ok(())
 }
 
 /// The line that scripts wait for, then the snippets for people.
@@ -126,16 +122,6 @@ fn announce(at: &At, snippets: &str) -> io::Result<()> {
     out.flush()?;
     out.write_all(snippets.as_bytes())?;
     out.flush()
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> Result<(), Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|source| Failure::io("waiting for SIGTERM", source))?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(|source| Failure::io("waiting for Ctrl-C", source)),
-        _ = terminate.recv() => Ok(()),
-    }
 }
 
 #[cfg(test)]

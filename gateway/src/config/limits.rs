@@ -5,6 +5,9 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use std::time::Duration;
 
+/// A clock that far ahead would not add up.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Bounds of connections, calls and waits. Whatever goes beyond one is refused with its name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,10 +85,13 @@ impl Limits {
             ))
         };
         let lasting = |key: &str, value: Duration| {
-            if value >= Duration::from_secs(1) {
+            if (Duration::from_secs(1)..=YEAR).contains(&value) {
                 return Ok(());
             }
-            Err(Fault::at(format!("limits.{key}"), "must be at least 1s"))
+            Err(Fault::at(
+                format!("limits.{key}"),
+                "must be between 1s and 365 days",
+            ))
         };
         at_least("connections_max", self.connections_max as u64, 1)?;
         at_least("connection_calls_max", u64::from(self.connection_calls_max), 1)?;

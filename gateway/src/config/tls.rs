@@ -2,7 +2,18 @@
 
 use super::fault::Fault;
 use serde::Deserialize;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{Error as TlsError, InconsistentKeys};
+
+/// Permissions that a private key's file must not give: writing to its group, anything to everybody. A group may read,
+/// as it does where the system hands keys to a service (mode 0640), and where Kubernetes mounts a secret (mode 0440).
+const LOOSE: u32 = 0o027;
 
 /// The certificate of the Flight and REST listeners. Without one they are plaintext.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -34,6 +45,40 @@ impl Tls {
         self.certificate.as_deref().zip(self.key.as_deref())
     }
 
+    /// Checks the files: both can be read, the key is kept from others, and it is that of the certificate.
+    ///
+    /// # Errors
+    /// A [`Fault`] with the key whose file is at fault, and the file.
+    pub fn check(&self) -> Result<(), Fault> {
+        let Some((certificate, key)) = self.pair() else {
+            return Ok(());
+        };
+        let chain = chain(certificate).map_err(|reason| named("tls.certificate", certificate, &reason))?;
+        let at_key = |reason: &str| named("tls.key", key, reason);
+        let metadata = fs::metadata(key).map_err(|error| at_key(&format!("cannot be read: {error}")))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & LOOSE != 0 {
+            return Err(at_key(&format!(
+                "has mode {mode:04o}, which lets others at the private key"
+            ))
+            .with_hint(format!("`chmod 600 {}`", key.display())));
+        }
+        let private =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| at_key(&unread(&error, "private key")))?;
+        match CertifiedKey::from_der(chain, private, &default_provider()) {
+            Ok(_) => Ok(()),
+            Err(TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(at_key("is not the key of the certificate in `tls.certificate`"))
+            }
+            Err(TlsError::InvalidCertificate(problem)) => Err(named(
+                "tls.certificate",
+                certificate,
+                &format!("is not a good certificate: {problem:?}"),
+            )),
+            Err(error) => Err(at_key(&format!("cannot be used: {error}"))),
+        }
+    }
+
     /// Refuses one without the other.
     ///
     /// # Errors
@@ -48,4 +93,27 @@ impl Tls {
             (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }
+}
+
+/// The certificates of a file, at least one.
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unread(&error, "certificate"))?;
+    if certificates.is_empty() {
+        return Err("holds no certificate in PEM form".to_owned());
+    }
+    Ok(certificates)
+}
+
+/// Why a PEM file gave nothing; the parser's own words could repeat a part of a key.
+fn unread(error: &pem::Error, what: &str) -> String {
+    match error {
+        pem::Error::Io(error) => format!("cannot be read: {error}"),
+        _ => format!("holds no {what} in PEM form"),
+    }
+}
+
+fn named(key: &str, path: &Path, reason: &str) -> Fault {
+    Fault::at(key, format!("{} {reason}", path.display()))
 }
