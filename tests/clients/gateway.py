@@ -44,15 +44,21 @@ class Gateway:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, binary: str, directory: Path, scale: str, deadline_seconds: float):
-        """Yields a ready gateway over the lake in `directory`, which it makes on the first run; stops it afterwards."""
+    def start(cls, binary: str, directory: Path, scale: str, deadline_seconds: float,
+              settings: dict[str, str] | None = None):
+        """Yields a ready gateway over the lake in `directory`, which it makes on the first run; stops it afterwards.
+
+        `settings` sets keys of the config, such as `limits.heartbeat`, by their variables.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         log = directory.with_name(directory.name + ".log")
         admin = f"127.0.0.1:{free_port()}"
         command = [binary, "quickstart", "--dir", str(directory), "--flight", "127.0.0.1:0",
                    "--rest", "127.0.0.1:0", "--admin", admin, "--scale", scale]
+        chosen = {f"LAKEGATE__{key.upper().replace('.', '__')}": value for key, value in (settings or {}).items()}
         with log.open("wb") as errors:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+                                       env=os.environ | chosen)
         gateway = cls(process, directory, f"http://{admin}", log)
         reader = threading.Thread(target=gateway._read, daemon=True)
         reader.start()

@@ -55,6 +55,15 @@ def test_filters_choose_objects(adbc, filters, expected):
     assert sorted(found.get("lake", {}).get("gold", {})) == expected
 
 
+def test_the_information_schema_is_an_object_where_it_is_asked_for(adbc):
+    found = objects(adbc, depth="all", table_types_filter=["SYSTEM TABLE"])["lake"]
+    assert [schema for schema, tables in found.items() if tables] == ["information_schema"]
+    assert found["information_schema"]["schemata"] == ["catalog_name", "schema_name"]
+    assert len(found["information_schema"]) == 8 and all(found["information_schema"].values())
+    everything = objects(adbc, depth="tables")["lake"]
+    assert not everything["information_schema"] and sorted(everything["gold"]) == TABLES
+
+
 def test_a_filter_for_columns_chooses_columns(adbc):
     found = objects(adbc, depth="all", table_name_filter="nation", column_name_filter="n_n%")
     assert found["lake"]["gold"]["nation"] == ["n_nationkey", "n_name"]

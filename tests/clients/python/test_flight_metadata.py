@@ -93,7 +93,47 @@ def test_a_filter_for_views_finds_no_table(admin):
 def test_table_types_are_those_of_the_listing(admin):
     types = admin.query(wire.command("CommandGetTableTypes")).to_pydict()["table_type"]
     assert {row["table_type"] for row in tables(admin)} <= set(types)
-    assert "VIEW" in types
+    assert types == ["SYSTEM TABLE", "TABLE", "VIEW"]
+
+
+SYSTEM_TABLES = ["catalogs", "columns", "df_settings", "key_column_usage", "schemata", "table_constraints", "tables",
+                 "views"]
+
+
+@pytest.mark.parametrize("spelling", ["SYSTEM TABLE", "SYSTEMTABLE", "system table"])
+def test_the_information_schema_is_listed_where_it_is_asked_for(admin, spelling):
+    rows = tables(admin, wire.text(4, spelling))
+    assert [row["table_name"] for row in rows] == SYSTEM_TABLES
+    assert {(row["catalog_name"], row["db_schema_name"], row["table_type"]) for row in rows} == {
+        ("lake", "information_schema", spelling)}
+
+
+def test_the_information_schema_is_left_out_of_a_listing_of_everything(admin):
+    for body in (b"", wire.text(2, "%"), wire.text(4, "TABLE") + wire.text(4, "VIEW")):
+        assert [row["table_name"] for row in tables(admin, body)] == TABLES
+
+
+def test_the_information_schema_is_listed_by_its_name(admin):
+    """As tools ask that want its columns: by schema and table, without a type."""
+    for schema in ("information_schema", r"information\_schema"):
+        (row,) = tables(admin, wire.text(2, schema) + wire.text(3, "schemata") + wire.number(5, 1))
+        assert row["table_type"] == "SYSTEM TABLE"
+        described = pa.ipc.read_schema(pa.py_buffer(row["table_schema"]))
+        read = admin.query("SELECT * FROM lake.information_schema.schemata").schema
+        assert described.names == read.names and described.types == read.types
+
+
+def test_every_system_table_is_described_as_it_is_read(admin):
+    for row in tables(admin, wire.text(4, "SYSTEM TABLE") + wire.number(5, 1)):
+        described = pa.ipc.read_schema(pa.py_buffer(row["table_schema"]))
+        read = admin.query(f"SELECT * FROM lake.information_schema.{row['table_name']}").schema
+        assert described.names == read.names and described.types == read.types, row["table_name"]
+
+
+def test_tables_of_all_types_come_in_the_order_of_the_specification(admin):
+    rows = tables(admin, b"".join(wire.text(4, name) for name in ("VIEW", "TABLE", "SYSTEM TABLE")))
+    places = [(row["catalog_name"], row["db_schema_name"], row["table_name"]) for row in rows]
+    assert places == sorted(places) and len(places) == len(TABLES) + len(SYSTEM_TABLES)
 
 
 def test_tables_with_schema_carry_an_ipc_schema_with_field_metadata(admin):

@@ -80,13 +80,31 @@ class MetadataTest {
         assertEquals(List.of(), tables("lake", "gold", "%", "SYSTEM TABLE"));
         try (ResultSet rows = metadata.getTableTypes()) {
             List<String> types = Door.column(rows, "TABLE_TYPE");
-            assertTrue(types.contains("TABLE") && types.contains("VIEW"), types.toString());
+            assertEquals(List.of("SYSTEM TABLE", "TABLE", "VIEW"), types);
         }
         try (ResultSet rows = metadata.getTables("lake", "gold", "nation", null)) {
             assertTrue(rows.next());
             assertEquals("lake", rows.getString("TABLE_CAT"));
             assertEquals("gold", rows.getString("TABLE_SCHEM"));
             assertEquals("TABLE", rows.getString("TABLE_TYPE"));
+        }
+    }
+
+    @Test
+    void systemTablesWhereTheyAreAskedFor() throws SQLException {
+        List<String> system = List.of("catalogs", "columns", "df_settings", "key_column_usage", "schemata",
+                "table_constraints", "tables", "views");
+        assertEquals(system, tables(null, null, "%", "SYSTEM TABLE"));
+        assertEquals(List.of("columns"), tables("lake", "information_schema", "col%", "SYSTEM TABLE", "TABLE"));
+        assertEquals(TABLES, tables(null, null, "%"), "a listing of everything shows the lake");
+        try (ResultSet rows = metadata.getTables(null, null, "schemata", new String[] {"SYSTEM TABLE"})) {
+            assertTrue(rows.next());
+            assertEquals("information_schema", rows.getString("TABLE_SCHEM"));
+            assertEquals("SYSTEM TABLE", rows.getString("TABLE_TYPE"));
+            assertFalse(rows.next());
+        }
+        try (ResultSet rows = metadata.getColumns("lake", "information_schema", "schemata", "%")) {
+            assertEquals(List.of("catalog_name", "schema_name"), Door.column(rows, "COLUMN_NAME"));
         }
     }
 
