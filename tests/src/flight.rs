@@ -10,7 +10,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
 use futures::TryStreamExt as _;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::answer::{Answer, Refusal};
 
@@ -24,6 +24,23 @@ impl Flight {
     /// Connects to `address` (`grpc://HOST:PORT`) and shakes hands as `user`.
     pub async fn connect(address: &str, user: &str, password: &str) -> Result<Self, Refusal> {
         let mut client = FlightSqlServiceClient::new(channel(address).await?);
+        client.handshake(user, password).await.map_err(refusal)?;
+        Ok(Self { client })
+    }
+
+    /// As [`Flight::connect`] for `address` (`grpc+tls://HOST:PORT`), trusting the certificate authority `ca` (PEM) alone.
+    pub async fn connect_tls(address: &str, ca: &str, user: &str, password: &str) -> Result<Self, Refusal> {
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        let https = address.replacen("grpc+tls://", "https://", 1);
+        let endpoint = Endpoint::from_shared(https)
+            .and_then(|endpoint| endpoint.tls_config(tls))
+            .map_err(|error| local(&chain(&error)))?;
+        let channel = endpoint
+            .connect_timeout(Duration::from_secs(10))
+            .connect()
+            .await
+            .map_err(|error| local(&chain(&error)))?;
+        let mut client = FlightSqlServiceClient::new(channel);
         client.handshake(user, password).await.map_err(refusal)?;
         Ok(Self { client })
     }
@@ -121,6 +138,14 @@ async fn channel(address: &str) -> Result<Channel, Refusal> {
         .connect()
         .await
         .map_err(|error| local(&error.to_string()))
+}
+
+/// A transport's error with its causes: the outermost only says that there was one.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn local(message: &str) -> Refusal {

@@ -28,6 +28,9 @@ const READY: Duration = Duration::from_secs(300);
 /// How long a command that should end by itself may take.
 const END: Duration = Duration::from_secs(120);
 
+/// How long a metric may take to reach what it will.
+const METRIC: Duration = Duration::from_secs(30);
+
 /// A `lakegate` command line to be.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -82,6 +85,12 @@ impl Launch {
     pub fn with_environment(mut self, key: &str, value: &str) -> Self {
         self.environment.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Sets a key of the config, such as `limits.queries_max`, by its variable.
+    pub fn with_setting(self, key: &str, value: &str) -> Self {
+        let variable = format!("LAKEGATE__{}", key.to_uppercase().replace('.', "__"));
+        self.with_environment(&variable, value)
     }
 
     /// The same command, run by bash as `lines`, where `"$0" "$@"` stands for it; for limits that a shell sets.
@@ -226,6 +235,38 @@ impl Gateway {
     /// A REST caller as `user`.
     pub fn rest(&self, user: &str) -> Rest {
         Rest::new(&self.rest, user, self.password(user))
+    }
+
+    /// The value of the metric whose line begins with `name`, labels included; `None` when the admin listener does
+    /// not show it.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let page = reqwest::get(format!("{}/metrics", self.admin))
+            .await
+            .expect("the admin listener");
+        let text = page.text().await.expect("a metrics page");
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Asks until the metric `name` reads `wanted`.
+    pub async fn await_metric(&self, name: &str, wanted: f64) {
+        let deadline = Instant::now() + METRIC;
+        loop {
+            let seen = self.metric(name).await;
+            if seen == Some(wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} is {seen:?}, not {wanted}");
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Sends the process a signal, such as `HUP`.
+    pub async fn signal(&self, name: &str) {
+        let kill =
+            Launch::new(Vec::<String>::new()).under_shell(&format!("kill -{name} {}", self.process_id()));
+        let ended = kill.run().await.expect("an end");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
     /// What the gateway has logged so far.

@@ -67,7 +67,7 @@ impl Lake {
                 .await?;
         }
         fs::write(folder.path().join("policies.toml"), POLICIES)?;
-        fs::write(folder.path().join("users.toml"), users()?)?;
+        fs::write(folder.path().join("users.toml"), users(&USERS)?)?;
         let appender = Appender::new(catalog, ingest::Config::default())?;
         Ok(Self { folder, appender })
     }
@@ -94,13 +94,33 @@ impl Lake {
 
     /// A gateway over the lake. The first of `keys` seals, all of them open; gateways with one key are a fleet.
     pub fn gateway(&self, keys: &[&str]) -> Result<Gateway> {
+        self.gateway_with(keys, &[])
+    }
+
+    /// As [`Lake::gateway`] with keys of the config set beside those of the lake, such as `("limits.queries_max", "1")`.
+    pub fn gateway_with(&self, keys: &[&str], settings: &[(&str, &str)]) -> Result<Gateway> {
         let admin = free_address()?;
-        let config = self.config(&admin, keys.len(), "")?;
-        let mut launch = Launch::new(["serve".into(), "--config".into(), config.into_os_string()]);
+        let launch = self.launch("serve", &admin, keys, settings)?;
+        Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
+    }
+
+    /// The command line of such a gateway with its admin listener at `admin`, or of another command on its config.
+    pub fn launch(
+        &self,
+        command: &str,
+        admin: &str,
+        keys: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Launch> {
+        let config = self.config(admin, keys.len(), "")?;
+        let mut launch = Launch::new([command.into(), "--config".into(), config.into_os_string()]);
         for (index, key) in keys.iter().enumerate() {
             launch = launch.with_environment(&format!("LAKEGATE_TEST_KEY_{index}"), key);
         }
-        Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
+        for (key, value) in settings {
+            launch = launch.with_setting(key, value);
+        }
+        Ok(launch)
     }
 
     /// Writes a config for `serve` with its admin listener at `admin`, as many seal keys as asked for, and `more` keys of the
@@ -138,10 +158,11 @@ pub fn key(byte: u8) -> String {
     BASE64_STANDARD.encode([byte; 32])
 }
 
-fn users() -> Result<String> {
+/// A users file; each user has the role of the same name.
+pub fn users(users: &[(&str, &str)]) -> Result<String> {
     let mut document = String::new();
-    for (name, password) in USERS {
-        let hash = hash_password(&Secret::new(password.to_owned()))?;
+    for (name, password) in users {
+        let hash = hash_password(&Secret::new((*password).to_owned()))?;
         document.push_str(&format!(
             "[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nroles = [\"{name}\"]\n\n"
         ));

@@ -5,6 +5,7 @@
 //! gateway's log.
 
 pub mod answer;
+pub mod authority;
 pub mod flight;
 pub mod gateway;
 pub mod house;
@@ -12,6 +13,7 @@ pub mod lake;
 pub mod rest;
 
 pub use answer::{Answer, Refusal};
+pub use authority::Authority;
 pub use flight::Flight;
 pub use gateway::{Ended, Gateway, Launch};
 pub use lake::Lake;

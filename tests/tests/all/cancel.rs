@@ -1,7 +1,5 @@
 //! Dropping a client's stream stops the query, as the admin listener tells it.
 
-use std::time::{Duration, Instant};
-
 use futures::StreamExt as _;
 use tests::{Flight, Gateway};
 
@@ -10,31 +8,6 @@ const ENDLESS: &str = "SELECT a.l_orderkey, b.l_comment FROM lake.gold.lineitem 
 
 /// The gauge of queries whose rows are still being made.
 const RUNNING: &str = "lakegate_queries{state=\"running\"}";
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The gauge, or `None` when the listener does not show it.
-async fn running(gateway: &Gateway) -> Option<f64> {
-    let page = reqwest::get(format!("{}/metrics", gateway.admin))
-        .await
-        .expect("the admin listener");
-    let text = page.text().await.expect("a metrics page");
-    let line = text.lines().find(|line| line.starts_with(RUNNING))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
-/// Asks until the gauge reads `wanted`.
-async fn await_running(gateway: &Gateway, wanted: f64) {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let seen = running(gateway).await;
-        if seen == Some(wanted) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{RUNNING} is {seen:?}, not {wanted}");
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-}
 
 async fn start_endless(flight: &mut Flight) -> impl Drop + use<> {
     let mut info = flight.plan(ENDLESS).await.expect("a plan");
@@ -57,11 +30,11 @@ async fn a_dropped_flight_stream_stops_its_query() {
     let mut flight = gateway.flight("admin").await.expect("a connection");
     let first = start_endless(&mut flight).await;
     let second = start_endless(&mut flight).await;
-    await_running(&gateway, 2.0).await;
+    gateway.await_metric(RUNNING, 2.0).await;
     drop(first);
-    await_running(&gateway, 1.0).await;
+    gateway.await_metric(RUNNING, 1.0).await;
     drop(second);
-    await_running(&gateway, 0.0).await;
+    gateway.await_metric(RUNNING, 0.0).await;
     assert_eq!(flight.query("SELECT 1").await.expect("an answer").cell(), "1");
 }
 
@@ -70,10 +43,10 @@ async fn a_lost_connection_stops_its_query() {
     let gateway = Gateway::quickstart(0.01).expect("a gateway");
     let mut flight = gateway.flight("admin").await.expect("a connection");
     let stream = start_endless(&mut flight).await;
-    await_running(&gateway, 1.0).await;
+    gateway.await_metric(RUNNING, 1.0).await;
     drop(flight);
     drop(stream);
-    await_running(&gateway, 0.0).await;
+    gateway.await_metric(RUNNING, 0.0).await;
 }
 
 #[tokio::test]
@@ -89,7 +62,7 @@ async fn a_dropped_rest_response_stops_its_query() {
         .expect("a response");
     assert_eq!(response.status(), 200);
     response.chunk().await.expect("a first chunk").expect("rows");
-    await_running(&gateway, 1.0).await;
+    gateway.await_metric(RUNNING, 1.0).await;
     drop(response);
-    await_running(&gateway, 0.0).await;
+    gateway.await_metric(RUNNING, 0.0).await;
 }

@@ -3,7 +3,11 @@
 mod cancel;
 mod faults;
 mod fleet;
+mod heartbeat;
 mod layering;
+mod limits;
+mod reload;
 mod sql;
 mod tidy;
+mod tls;
 mod values;

@@ -228,6 +228,31 @@ fn every_link_between_documents_leads_somewhere() {
 }
 
 #[test]
+fn every_statement_on_the_page_of_answers_is_a_record_of_the_suite() {
+    let page = read(&root().join("deploy/answers.md"));
+    let statements: Vec<&str> = page
+        .lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|code| code.starts_with("SELECT "))
+        .collect();
+    assert!(statements.len() > 20, "{statements:?}");
+    let records: Vec<String> = files(&root().join("tests/sql"), "slt")
+        .iter()
+        .map(|path| read(path))
+        .collect();
+    let is_record = |statement: &str| {
+        let line = |line: &str| line == statement;
+        records.iter().any(|text| text.lines().any(line))
+    };
+    let wrong = statements
+        .into_iter()
+        .filter(|statement| !is_record(statement))
+        .map(str::to_owned)
+        .collect();
+    none(wrong, "a statement of deploy/answers.md is not in tests/sql");
+}
+
+#[test]
 fn the_rules_find_what_they_look_for() {
     assert!(is_path("gateway/src/flight.rs") && is_path("README.md") && is_path("tests"));
     assert!(!is_path("/v1/sql") && !is_path("grpc://HOST:PORT") && !is_path("make test"));

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use futures::StreamExt as _;
 use tempfile::TempDir;
 use tests::gateway::free_address;
 use tests::house::root;
@@ -221,15 +222,41 @@ async fn credentials_are_for_their_owner_only_and_survive_a_restart() {
 
 #[tokio::test]
 async fn an_interrupt_drains_and_ends_with_zero() {
-    let mut gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
     let mut flight = gateway.flight("admin").await.expect("a connection");
     assert_eq!(flight.query("SELECT 1").await.expect("an answer").cell(), "1");
-    let kill = Launch::new(Vec::<String>::new()).under_shell(&format!("kill -INT {}", gateway.process_id()));
-    assert_eq!(kill.run().await.expect("an end").code, Some(0));
-    let end = tokio::task::spawn_blocking(move || gateway.await_end())
-        .await
-        .expect("a thread");
-    assert_eq!(end.expect("an end"), Some(0));
+    gateway.signal("INT").await;
+    assert_eq!(ended(gateway).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_quickstart_drains_at_sigterm_as_it_does_at_an_interrupt() {
+    for signal in ["TERM", "INT"] {
+        let gateway = Gateway::quickstart(0.01).expect("a gateway");
+        let mut flight = gateway.flight("admin").await.expect("a connection");
+        let plan = flight
+            .plan("SELECT * FROM lake.gold.lineitem a, lake.gold.nation b")
+            .await;
+        let mut info = plan.expect("a plan");
+        let ticket = info.endpoint.remove(0).ticket.expect("a ticket");
+        let mut stream = flight.open(ticket).await.expect("a stream");
+        let mut rows = stream.next().await.expect("a batch").expect("rows").num_rows();
+        gateway.signal(signal).await;
+        // The stream is larger than what the sockets hold, so it still runs when the order comes.
+        while let Some(batch) = stream.next().await {
+            rows += batch.expect("rows to the last").num_rows();
+        }
+        assert_eq!(rows, 60_175 * 25, "{signal}");
+        drop((stream, flight));
+        assert!(!gateway.log().contains("answers still running"), "{signal}");
+        assert_eq!(ended(gateway).await, Some(0), "{signal}");
+    }
+}
+
+/// The exit code of a gateway that was told to stop.
+async fn ended(mut gateway: Gateway) -> Option<i32> {
+    let end = tokio::task::spawn_blocking(move || gateway.await_end());
+    end.await.expect("a thread").expect("an end")
 }
 
 #[tokio::test]
