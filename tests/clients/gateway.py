@@ -51,11 +51,27 @@ class Gateway:
         `settings` sets keys of the config, such as `limits.heartbeat`, by their variables.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        log = directory.with_name(directory.name + ".log")
         admin = f"127.0.0.1:{free_port()}"
         command = [binary, "quickstart", "--dir", str(directory), "--flight", "127.0.0.1:0",
                    "--rest", "127.0.0.1:0", "--admin", admin, "--scale", scale]
-        chosen = {f"LAKEGATE__{key.upper().replace('.', '__')}": value for key, value in (settings or {}).items()}
+        with cls._run(command, directory, admin, settings or {}, deadline_seconds) as gateway:
+            yield gateway
+
+    @classmethod
+    @contextlib.contextmanager
+    def serve(cls, binary: str, directory: Path, settings: dict[str, str], deadline_seconds: float = 60):
+        """Yields a gateway of `lakegate serve` over the lake and the users of a quickstart in `directory`."""
+        admin = f"127.0.0.1:{free_port()}"
+        listen = {"listen.flight": "127.0.0.1:0", "listen.rest": "127.0.0.1:0", "listen.admin": admin}
+        command = [binary, "serve", "--config", str(directory / "gateway.toml")]
+        with cls._run(command, directory, admin, listen | settings, deadline_seconds) as gateway:
+            yield gateway
+
+    @classmethod
+    @contextlib.contextmanager
+    def _run(cls, command: list[str], directory: Path, admin: str, settings: dict[str, str], deadline_seconds: float):
+        log = directory.with_name(f"{directory.name}-{command[1]}.log")
+        chosen = {f"LAKEGATE__{key.upper().replace('.', '__')}": value for key, value in settings.items()}
         with log.open("wb") as errors:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
                                        env=os.environ | chosen)

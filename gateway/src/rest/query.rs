@@ -36,7 +36,7 @@ const PREVIEW: u64 = 20;
     tag = "datasets",
     params(
         ("id" = String, Path, description = "catalog.schema.table", example = "lake.gold.lineitem"),
-        ("limit" = Option<u64>, Query, minimum = 1, description = "Rows, 20 when absent; the gateway's config bounds it."),
+        ("limit" = Option<u64>, Query, minimum = 1, description = "Rows, 20 when absent; the gateway's config bounds both."),
         ShapeArguments,
     ),
     responses(
@@ -60,9 +60,9 @@ pub(super) async fn preview(
     mut arguments: Arguments,
 ) -> Result<Response, Refusal> {
     let shape = shape(&headers, &mut arguments)?;
-    let limit = arguments.number("limit")?.unwrap_or(PREVIEW);
-    arguments.finish()?;
     let most = app.config.limits.preview_rows_max;
+    let limit = arguments.number("limit")?.unwrap_or(PREVIEW.min(most));
+    arguments.finish()?;
     if !(1..=most).contains(&limit) {
         let problem = format!("limit takes 1 to {most}, not {limit}");
         return Err(Error::Malformed {
