@@ -11,8 +11,9 @@ use policies::{PolicyStore, Principal};
 use crate::cache::{OperatorsCache, PlanCache, Prepared};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::config::Config;
+use crate::cooperate::giving_way;
 use crate::error::{Error, Result};
-use crate::execute::{self, Bounds, Gauge, Running};
+use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
 use crate::information_schema;
 use crate::parse::StatementKind;
@@ -228,7 +229,7 @@ impl Engine {
                 change,
             ));
         }
-        let first = inner.run(request, query, &ready, 0).await?;
+        let first = polite(inner.run(request, query, &ready, 0).await?)?;
         // Every row reads the state of the lake that the first one read.
         let query = Query {
             pins: ready.resolution.pins.clone(),
@@ -240,7 +241,7 @@ impl Engine {
             let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
             async move {
                 let ready = inner.prepare(&request, &query).await?;
-                inner.run(&request, &query, &ready, row).await
+                polite(inner.run(&request, &query, &ready, row).await?)
             }
         });
         let runs = stream::once(async move { Ok(first) }).chain(rest);
@@ -253,6 +254,14 @@ impl Engine {
             change,
         ))
     }
+}
+
+/// A run that can be stopped wherever it is.
+fn polite(run: Run) -> Result<Run> {
+    Ok(Run {
+        plan: giving_way(run.plan)?,
+        ..run
+    })
 }
 
 /// When a query must be over.

@@ -13,6 +13,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod config;
+mod cooperate;
 pub mod enforce;
 pub mod engine;
 pub mod error;

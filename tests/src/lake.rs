@@ -74,12 +74,23 @@ impl Lake {
 
     /// Appends the rows `(id, "row id")` for every `id` in `ids` to `zone.name` as one snapshot.
     pub async fn append(&self, zone: Zone, name: &str, ids: std::ops::Range<i64>) -> Result<()> {
+        self.append_named(zone, name, ids, |id| format!("row {id}")).await
+    }
+
+    /// As [`Lake::append`] with the words of each row from `words`.
+    pub async fn append_named(
+        &self,
+        zone: Zone,
+        name: &str,
+        ids: std::ops::Range<i64>,
+        words: fn(i64) -> String,
+    ) -> Result<()> {
         let columns = vec![
             Column::required("id", PrimitiveType::Long, "the number of the row"),
             Column::optional("name", PrimitiveType::String, "the row in words"),
         ];
         let contract = Contract::new(zone, name, "rows of a test", columns)?.with_key(&["id"])?;
-        let names: StringArray = ids.clone().map(|id| Some(format!("row {id}"))).collect();
+        let names: StringArray = ids.clone().map(|id| Some(words(id))).collect();
         let columns: [(&str, ArrayRef, bool); 2] = [
             ("id", Arc::new(Int64Array::from_iter_values(ids)), false),
             ("name", Arc::new(names), true),

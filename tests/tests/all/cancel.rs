@@ -66,3 +66,18 @@ async fn a_dropped_rest_response_stops_its_query() {
     drop(response);
     gateway.await_metric(RUNNING, 0.0).await;
 }
+
+/// As endless, and nobody sees a row: the operators have to give way by themselves.
+const SILENT: &str = "SELECT sum(a.l_orderkey + b.l_partkey) FROM lake.gold.lineitem a, lake.gold.lineitem b, lake.gold.lineitem c";
+
+#[tokio::test]
+async fn a_query_that_gives_no_rows_is_stopped_too() {
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let mut flight = gateway.flight("admin").await.expect("a connection");
+    let mut info = flight.plan(SILENT).await.expect("a plan");
+    let ticket = info.endpoint.remove(0).ticket.expect("a ticket");
+    let stream = flight.open(ticket).await.expect("a stream");
+    gateway.await_metric(RUNNING, 1.0).await;
+    drop(stream);
+    gateway.await_metric(RUNNING, 0.0).await;
+}

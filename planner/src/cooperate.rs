@@ -1,0 +1,30 @@
+//! Operators that give way. A join makes any number of batches from one batch of its inputs, and the engine counts only
+//! those of its leaves, so that an aggregate over a large join would run to its end before anybody could stop it.
+//!
+//! Invariant: between two turns of the scheduler no join gives more batches than a task may take in one turn, so that a
+//! deadline and a client that has gone away are noticed.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+
+use crate::error::Result;
+
+/// `plan` with a place to give way above every operator of several inputs, and above those that multiply the rows of
+/// one. Rows, order and partitions stay as they are.
+///
+/// # Errors
+/// `Internal` when an operator refuses its own inputs back.
+pub(crate) fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrapped = plan.transform_up(|node| {
+        if node.children().len() < 2 && node.name() != "UnnestExec" {
+            return Ok(Transformed::no(node));
+        }
+        Ok(Transformed::yes(
+            Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>
+        ))
+    })?;
+    Ok(wrapped.data)
+}
