@@ -6,13 +6,14 @@ use std::sync::Arc;
 use planner::Engine;
 use policies::store::FileStore;
 use policies::{Identity, PolicyStore};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::app::App;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Fault};
 use crate::error::{Error, Result};
 use crate::listen::{self, Listener};
 use crate::metrics::Metrics;
@@ -87,19 +88,27 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
     }))
 }
 
+/// A socket at the address of the key `listen.{name}`, which is at fault when there is none.
+async fn bound(name: &'static str, address: SocketAddr) -> Result<TcpListener> {
+    listen::bind(name, address).await.map_err(|error| match error {
+        Error::Malformed { problem, .. } => Fault::at(format!("listen.{name}"), problem).into(),
+        other => other,
+    })
+}
+
 /// Starts a gateway; it serves when this returns.
 ///
 /// # Errors
-/// An address that cannot be bound, or whatever [`build`] cannot open.
+/// `Config` for an address that cannot be bound and for TLS files that do not fit, or whatever [`build`] cannot open.
 pub async fn start(config: Config, environment: &Environment) -> Result<Running> {
     telemetry::start(&config.telemetry)?;
-    let flight_socket = listen::bind("flight", config.listen.flight).await?;
-    let rest_socket = listen::bind("rest", config.listen.rest).await?;
-    let admin_socket = listen::bind("admin", config.listen.admin).await?;
+    let flight_socket = bound("flight", config.listen.flight).await?;
+    let rest_socket = bound("rest", config.listen.rest).await?;
+    let admin_socket = bound("admin", config.listen.admin).await?;
     config.tls.check()?;
     let tls = listen::tls(&config.tls)?;
     let app = build(config, environment).await?;
-    let address = |socket: &tokio::net::TcpListener| {
+    let address = |socket: &TcpListener| {
         socket.local_addr().map_err(|error| Error::Internal {
             message: error.to_string(),
         })

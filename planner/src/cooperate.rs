@@ -28,3 +28,37 @@ pub(crate) fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executi
     })?;
     Ok(wrapped.data)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::joins::CrossJoinExec;
+    use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+    use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
+
+    use super::giving_way;
+
+    fn row(name: &str) -> Arc<dyn ExecutionPlan> {
+        let schema = Schema::new(vec![Field::new(name, DataType::Null, true)]);
+        Arc::new(PlaceholderRowExec::new(Arc::new(schema)))
+    }
+
+    #[test]
+    fn a_join_gives_way_wherever_it_stands_and_a_chain_is_left_alone() {
+        let join = Arc::new(CrossJoinExec::new(row("a"), row("b")));
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(join));
+        let polite = giving_way(Arc::clone(&plan)).unwrap();
+        assert_eq!(polite.schema(), plan.schema());
+        assert_eq!(
+            polite.output_partitioning().partition_count(),
+            plan.output_partitioning().partition_count()
+        );
+        let below = Arc::clone(polite.children()[0]);
+        assert_eq!(below.name(), "CooperativeExec");
+        assert_eq!(below.children()[0].name(), "CrossJoinExec");
+        assert_eq!(giving_way(row("a")).unwrap().name(), "PlaceholderRowExec");
+    }
+}

@@ -189,26 +189,22 @@ async fn a_client_that_trusts_another_authority_sends_no_password() {
     assert!(refusal.to_string().contains("certificate"), "{refusal}");
 }
 
-/// What `check` and `serve` say of these files; both refuse them.
-async fn refused(lake: &Lake, files: &Files) -> String {
+/// Checks that `check` and `serve` refuse these files, and that both name the key, the file and the reason.
+async fn refused(lake: &Lake, files: &Files, key_at_fault: &str, file: &Path, reason: &str) {
     let own = files.settings();
     let settings: Vec<(&str, &str)> = own.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let mut said = String::new();
     for command in ["check", "serve"] {
         let launch = lake
             .launch(command, "127.0.0.1:0", &[&key(1)], &settings)
             .expect("a command");
         let ended = launch.run().await.expect("an end");
         assert_eq!(ended.code, Some(1), "{command}: {ended:?}");
-        said = format!("{}{}", ended.stdout, ended.stderr);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let start = format!("{key_at_fault}: {}", file.display());
+        for part in [start.as_str(), reason] {
+            assert!(said.contains(part), "{command}: {part} is not in: {said}");
+        }
         assert!(!said.contains("PRIVATE KEY"), "{command}: {said}");
-    }
-    said
-}
-
-fn names(said: &str, key: &str, file: &Path, reason: &str) {
-    for part in [key, file.to_str().expect("UTF-8"), reason] {
-        assert!(said.contains(part), "{part} is not in: {said}");
     }
 }
 
@@ -225,13 +221,8 @@ async fn a_key_that_others_may_read_stops_the_start() {
         let files = Files::of(&authority);
         files.write_key(&fs::read_to_string(files.path("tls.key")).expect("a key"), mode);
         if is_loose {
-            let said = refused(&lake, &files).await;
-            names(
-                &said,
-                "tls.key: ",
-                &files.path("tls.key"),
-                &format!("has mode {mode:04o}"),
-            );
+            let reason = format!("has mode {mode:04o}");
+            refused(&lake, &files, "tls.key", &files.path("tls.key"), &reason).await;
         } else {
             files.gateway(&lake, &[]);
         }
@@ -244,34 +235,14 @@ async fn files_that_do_not_go_together_stop_the_start() {
     let files = Files::of(&authority);
     let (crt, private) = (files.path("tls.crt"), files.path("tls.key"));
     files.write_key(&authority.issue().key, 0o600);
-    let said = refused(&lake, &files).await;
-    names(&said, "tls.key: ", &private, "is not the key of the certificate");
+    let reason = "is not the key of the certificate";
+    refused(&lake, &files, "tls.key", &private, reason).await;
     files.write_key("no key\n", 0o600);
-    names(
-        &refused(&lake, &files).await,
-        "tls.key: ",
-        &private,
-        "no private key",
-    );
+    refused(&lake, &files, "tls.key", &private, "no private key").await;
     fs::remove_file(&private).expect("the file");
-    names(
-        &refused(&lake, &files).await,
-        "tls.key: ",
-        &private,
-        "cannot be read",
-    );
+    refused(&lake, &files, "tls.key", &private, "cannot be read").await;
     fs::write(&crt, "no certificate\n").expect("a file");
-    names(
-        &refused(&lake, &files).await,
-        "tls.certificate: ",
-        &crt,
-        "no certificate",
-    );
+    refused(&lake, &files, "tls.certificate", &crt, "no certificate").await;
     fs::remove_file(&crt).expect("the file");
-    names(
-        &refused(&lake, &files).await,
-        "tls.certificate: ",
-        &crt,
-        "cannot be read",
-    );
+    refused(&lake, &files, "tls.certificate", &crt, "cannot be read").await;
 }

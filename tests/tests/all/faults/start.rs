@@ -9,7 +9,8 @@ use futures::StreamExt as _;
 use tempfile::TempDir;
 use tests::gateway::free_address;
 use tests::house::root;
-use tests::{Ended, Gateway, Launch};
+use tests::lake::key;
+use tests::{Ended, Gateway, Lake, Launch};
 
 const FAILURE: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
@@ -41,6 +42,20 @@ async fn a_port_in_use_is_named() {
         assert_eq!(ended.code, FAILURE, "{ended:?}");
         assert!(ended.stderr.contains(&address), "{ended:?}");
         assert!(!ended.stdout.contains("ready "), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_a_fault_of_its_key() {
+    let lake = Lake::create().await.expect("a lake");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for listener in ["listen.flight", "listen.rest", "listen.admin"] {
+        let launch = lake.launch("serve", "127.0.0.1:0", &[&key(1)], &[(listener, &address)]);
+        let ended = launch.expect("a command").run().await.expect("an end");
+        assert_eq!(ended.code, FAILURE, "{ended:?}");
+        assert!(ended.stderr.contains(&format!("{listener}: ")), "{ended:?}");
+        assert!(ended.stderr.contains(&address), "{ended:?}");
     }
 }
 
