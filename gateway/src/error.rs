@@ -19,8 +19,8 @@ pub enum Error {
     #[error(transparent)]
     Identity(#[from] policies::Error),
     /// The config, met at the start; no call sees it.
-    #[error(transparent)]
-    Config(#[from] Fault),
+    #[error("{0}")]
+    Config(Box<Fault>),
     /// The call carries no credentials.
     #[error("no credentials: send Basic or Bearer authorization")]
     NoCredentials,
@@ -57,6 +57,12 @@ pub enum Error {
     /// A defect of this program.
     #[error("internal error: {message}")]
     Internal { message: String },
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::Config(Box::new(fault))
+    }
 }
 
 impl From<ArrowError> for Error {

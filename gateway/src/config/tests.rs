@@ -183,22 +183,6 @@ fn a_wrong_value_is_refused_with_its_key() {
             "gateway.toml, line 1: tls.key: the key of `tls.certificate` is missing",
         ),
         (
-            "[planner]\nbatch_rows = 0",
-            "gateway.toml, line 2: planner.batch_rows: must be between 1 and 1048576",
-        ),
-        (
-            "[planner]\nquery_timeout = \"9000y\"",
-            "gateway.toml, line 2: planner.query_timeout: must be between 1ms and 365 days",
-        ),
-        (
-            "[planner.sources.lake]\nkind = \"iceberg\"\ncatalog = \"/c\"\nwarehouse = \"/w\"\nconnections_max = 0\n",
-            "gateway.toml, line 5: planner.sources.lake.connections_max: must be 1 to 1024",
-        ),
-        (
-            "[limits]\nkeep_alive = \"1ms\"",
-            "gateway.toml, line 2: limits.keep_alive: must be between 1s and 365 days",
-        ),
-        (
             "[identity]\ntoken_lifetime = \"1s\"",
             "gateway.toml, line 2: identity.token_lifetime: must be between 1 minute and 30 days",
         ),
@@ -235,6 +219,31 @@ fn a_wrong_value_is_refused_with_its_key() {
     ] {
         let found = fault(text, &[]);
         assert!(found.starts_with(start), "{found}");
+    }
+}
+
+#[test]
+fn a_bound_without_room_is_refused_with_its_key() {
+    let cases = [
+        (
+            "[planner]\nbatch_rows = 0",
+            "gateway.toml, line 2: planner.batch_rows: must be between 1 and 1048576",
+        ),
+        (
+            "[planner]\nquery_timeout = \"9000y\"",
+            "gateway.toml, line 2: planner.query_timeout: must be between 1ms and 365 days",
+        ),
+        (
+            "[planner.sources.lake]\nkind = \"iceberg\"\ncatalog = \"/c\"\nwarehouse = \"/w\"\nconnections_max = 0\n",
+            "gateway.toml, line 5: planner.sources.lake.connections_max: must be 1 to 1024",
+        ),
+        (
+            "[limits]\nkeep_alive = \"1ms\"",
+            "gateway.toml, line 2: limits.keep_alive: must be between 1s and 365 days",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(fault(text, &[]), expected);
     }
 }
 
