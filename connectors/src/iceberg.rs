@@ -4,13 +4,17 @@
 //! `pruning` and `bounds` leave files out, `partitions` deals them out, `table` makes the scan, `adapter` and `reader`
 //! fit each file to the table's columns.
 //!
-//! Not read yet, and refused by name: row-level deletes, data files other than Parquet, files without field ids,
+//! Rows that deletes take away: `deletes` says which delete files apply to a data file and what they say, `source` leaves
+//! those rows out.
+//!
+//! Not read yet, and refused by name: data files other than Parquet, files without field ids,
 //! encryption, column defaults, changes inside nested columns.
 
 mod adapter;
 mod bounds;
 mod catalog;
 mod config;
+mod deletes;
 mod files;
 #[cfg(test)]
 mod fixture;
@@ -20,6 +24,7 @@ mod pin;
 mod pruning;
 mod reader;
 mod schema;
+mod source;
 mod statistics;
 mod table;
 mod unpruned;
@@ -32,6 +37,7 @@ pub use config::Config;
 use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
+use deletes::cache::DeleteCache;
 use files::Snapshot;
 use metadata::MetadataStore;
 use pin::Pin;
@@ -65,6 +71,7 @@ pub struct Iceberg {
     store: MetadataStore,
     warehouse: Warehouse,
     footers: Footers,
+    deletes: DeleteCache,
 }
 
 impl Iceberg {
@@ -81,6 +88,7 @@ impl Iceberg {
             store,
             warehouse,
             footers: reader::footers(config.footer_cache_bytes),
+            deletes: DeleteCache::new(config.delete_cache_bytes),
         })
     }
 
@@ -107,6 +115,7 @@ impl Iceberg {
             store: self.store.clone(),
             warehouse: self.warehouse.clone(),
             footers: self.footers.clone(),
+            deletes: self.deletes.clone(),
         };
         let object_stores = vec![(self.warehouse.url().clone(), Arc::clone(self.warehouse.store()))];
         Ok(SourceTable {

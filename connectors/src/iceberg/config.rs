@@ -27,7 +27,10 @@ pub struct Config {
     /// Memory for the footers and page indexes of data files, in bytes.
     #[serde(default = "footer_cache_bytes")]
     pub footer_cache_bytes: u64,
-    /// The largest metadata file, manifest list or manifest that is read, in bytes.
+    /// Memory for what delete files say, in bytes; also the most that the keys of one equality delete file may take.
+    #[serde(default = "delete_cache_bytes")]
+    pub delete_cache_bytes: u64,
+    /// The largest metadata file, manifest list, manifest, delete file or deletion vector that is read, in bytes.
     #[serde(default = "metadata_file_bytes_max")]
     pub metadata_file_bytes_max: u64,
 }
@@ -52,6 +55,10 @@ fn footer_cache_bytes() -> u64 {
     128 << 20
 }
 
+fn delete_cache_bytes() -> u64 {
+    128 << 20
+}
+
 fn metadata_file_bytes_max() -> u64 {
     256 << 20
 }
@@ -67,6 +74,7 @@ impl Config {
             busy_timeout_ms: busy_timeout_ms(),
             metadata_cache_bytes: metadata_cache_bytes(),
             footer_cache_bytes: footer_cache_bytes(),
+            delete_cache_bytes: delete_cache_bytes(),
             metadata_file_bytes_max: metadata_file_bytes_max(),
         }
     }

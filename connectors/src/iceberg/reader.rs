@@ -12,6 +12,7 @@ use crate::{Error, Result};
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -45,7 +46,7 @@ pub(super) fn footers(bytes_max: u64) -> Footers {
 /// What the manifest promises of a file; travels with the file to its reader.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    rows: u64,
+    rows: Option<u64>,
     /// The ids of columns whose value for the whole file is in the manifest. Where the file leaves one out, the value is
     /// not NULL.
     identity: Arc<[i32]>,
@@ -60,15 +61,26 @@ impl Expected {
             .filter(|field| field.transform == Transform::Identity)
             .map(|field| field.source_id);
         Self {
-            rows: file.data().record_count(),
+            rows: Some(file.data().record_count()),
             identity: identity.collect(),
         }
     }
 
+    /// No promise, for a file that is not one of the table's rows.
+    pub(super) fn nothing() -> Self {
+        Self {
+            rows: None,
+            identity: Arc::default(),
+        }
+    }
+
     fn check(&self, table: &str, path: &Path, footer: &ParquetMetaData) -> Result<()> {
+        let Some(rows) = self.rows else {
+            return Ok(());
+        };
         let held: i64 = footer.row_groups().iter().map(|group| group.num_rows()).sum();
-        if u64::try_from(held) != Ok(self.rows) {
-            let cause = format!("holds {held} rows where its manifest says {}", self.rows);
+        if u64::try_from(held) != Ok(rows) {
+            let cause = format!("holds {held} rows where its manifest says {rows}");
             return Err(corrupt(table, path, cause.into()));
         }
         let columns = footer.file_metadata().schema_descr().root_schema().get_fields();
@@ -106,6 +118,26 @@ impl ReaderFactory {
             footers,
         }
     }
+
+    /// A reader of one file.
+    pub(super) fn open(
+        &self,
+        file: &PartitionedFile,
+        partition: usize,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Reader {
+        let path = file.object_meta.location.clone();
+        let inner = ParquetObjectReader::new(Arc::clone(self.warehouse.store()), path.clone())
+            .with_file_size(file.object_meta.size);
+        Reader {
+            metrics: ParquetFileMetrics::new(partition, path.as_ref(), metrics),
+            size: file.object_meta.size,
+            expected: file.extension::<Expected>().cloned(),
+            factory: self.clone(),
+            path,
+            inner,
+        }
+    }
 }
 
 impl ParquetFileReaderFactory for ReaderFactory {
@@ -116,22 +148,12 @@ impl ParquetFileReaderFactory for ReaderFactory {
         _metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
-        let path = file.object_meta.location.clone();
-        let inner = ParquetObjectReader::new(Arc::clone(self.warehouse.store()), path.clone())
-            .with_file_size(file.object_meta.size);
-        Ok(Box::new(Reader {
-            metrics: ParquetFileMetrics::new(partition_index, path.as_ref(), metrics),
-            size: file.object_meta.size,
-            expected: file.extension::<Expected>().cloned(),
-            factory: self.clone(),
-            path,
-            inner,
-        }))
+        Ok(Box::new(self.open(&file, partition_index, metrics)))
     }
 }
 
 /// Reads one file.
-struct Reader {
+pub(super) struct Reader {
     factory: ReaderFactory,
     path: Path,
     size: u64,
@@ -141,7 +163,8 @@ struct Reader {
 }
 
 impl Reader {
-    async fn footer(&mut self) -> Result<Arc<ParquetMetaData>> {
+    /// The file's footer, held against its manifest.
+    pub(super) async fn footer(&mut self) -> Result<Arc<ParquetMetaData>> {
         let (inner, size) = (&mut self.inner, self.size);
         let (factory, path) = (&self.factory, &self.path);
         let load = async {
@@ -221,6 +244,33 @@ fn named(factory: &ReaderFactory, path: &Path, error: ParquetError) -> Error {
             Err(cause) => corrupt(&factory.table, path, cause),
         },
         other => corrupt(&factory.table, path, Box::new(other)),
+    }
+}
+
+/// The error of this crate in one of the Parquet reader's; anything else says that the file is damaged.
+pub(super) fn found(table: &str, path: &str, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(cause) => own(table, path, cause),
+        other => own(table, path, Box::new(other)),
+    }
+}
+
+/// The error of this crate in one of the engine's; anything else says that the file is damaged.
+pub(super) fn engine(table: &str, path: &str, error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(cause) => own(table, path, cause),
+        other => own(table, path, Box::new(other)),
+    }
+}
+
+fn own(table: &str, path: &str, cause: crate::error::Cause) -> Error {
+    match cause.downcast::<Error>() {
+        Ok(own) => *own,
+        Err(cause) => Error::Corrupt {
+            table: table.to_owned(),
+            path: path.to_owned(),
+            cause,
+        },
     }
 }
 

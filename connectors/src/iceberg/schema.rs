@@ -40,7 +40,8 @@ pub(super) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(FIELD_ID_KEY).and_then(|id| id.parse().ok())
 }
 
-fn top_level(table: &str, field: &NestedField) -> Result<Field> {
+/// A column of the table.
+pub(super) fn top_level(table: &str, field: &NestedField) -> Result<Field> {
     if field.initial_default.is_some() {
         let feature = format!("a default value of column {}", field.name);
         return Err(Error::Unsupported {

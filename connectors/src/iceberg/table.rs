@@ -6,12 +6,15 @@
 //! - The partitions depend on the snapshot, the filters, the limit and `target_partitions` alone.
 
 use super::adapter::FieldIdAdapterFactory;
+use super::deletes::cache::DeleteCache;
+use super::deletes::reader::DeleteReader;
 use super::files::{PlannedFile, Pruned, Snapshot, plan};
 use super::metadata::MetadataStore;
 use super::partitions::group;
 use super::pruning::Pruner;
 use super::reader::{Footers, ReaderFactory};
 use super::schema::field_id;
+use super::source::DeletingSource;
 use super::warehouse::Warehouse;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -20,7 +23,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::memory::DataSourceExec;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -35,6 +38,7 @@ pub(super) struct IcebergTable {
     pub(super) store: MetadataStore,
     pub(super) warehouse: Warehouse,
     pub(super) footers: Footers,
+    pub(super) deletes: DeleteCache,
 }
 
 #[async_trait]
@@ -114,14 +118,25 @@ impl IcebergTable {
             self.warehouse.clone(),
             self.footers.clone(),
         );
-        let source = ParquetSource::new(self.schema())
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(readers));
         let adapters = FieldIdAdapterFactory {
             table: Arc::clone(&self.snapshot.table),
             may_hold_nan: Arc::new(self.may_hold_nan(files)),
         };
-        let config = FileScanConfigBuilder::new(self.warehouse.url().clone(), Arc::new(source))
+        let plain = ParquetSource::new(self.schema())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(readers.clone()));
+        let mut source: Arc<dyn FileSource> = Arc::new(plain);
+        if files.iter().any(|file| file.deletes.is_some()) {
+            let deletes = DeleteReader {
+                metadata: Arc::clone(&self.snapshot.metadata),
+                warehouse: self.warehouse.clone(),
+                readers,
+                adapters: adapters.clone(),
+                cache: self.deletes.clone(),
+            };
+            source = Arc::new(DeletingSource::new(source, Arc::new(deletes)));
+        }
+        let config = FileScanConfigBuilder::new(self.warehouse.url().clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
@@ -156,7 +171,10 @@ fn keep_first_rows(files: &mut Vec<PlannedFile>, limit: usize) {
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     files.retain(|file| {
         let wanted = rows < limit;
-        rows = rows.saturating_add(file.data().record_count());
+        // Of a file with deletes nobody knows how many rows are left.
+        if file.deletes.is_none() {
+            rows = rows.saturating_add(file.data().record_count());
+        }
         wanted
     });
 }

@@ -1,6 +1,8 @@
 //! The connector over real tables, by what a query answers.
 
 mod damage;
+mod deletes;
+mod equality;
 mod evolution;
 mod law;
 mod partitions;
