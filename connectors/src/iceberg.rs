@@ -7,8 +7,10 @@
 //! Rows that deletes take away: `deletes` says which delete files apply to a data file and what they say, `source` leaves
 //! those rows out.
 //!
-//! Not read yet, and refused by name: data files other than Parquet, files without field ids,
-//! encryption, column defaults, changes inside nested columns.
+//! Files of other writers: `naming` gives ids to the columns of files that have none, `nested` rebuilds what changed
+//! inside of a column.
+//!
+//! Not read, and refused by name: data files other than Parquet, encryption, defaults that are no plain value.
 
 mod adapter;
 mod bounds;
@@ -19,6 +21,8 @@ mod files;
 #[cfg(test)]
 mod fixture;
 mod metadata;
+mod naming;
+mod nested;
 mod partitions;
 mod pin;
 mod pruning;
@@ -28,6 +32,7 @@ mod source;
 mod statistics;
 mod table;
 mod unpruned;
+mod values;
 mod warehouse;
 mod weight;
 
@@ -40,6 +45,7 @@ use async_trait::async_trait;
 use deletes::cache::DeleteCache;
 use files::Snapshot;
 use metadata::MetadataStore;
+use naming::Naming;
 use pin::Pin;
 use reader::Footers;
 use std::sync::Arc;
@@ -101,7 +107,9 @@ impl Iceberg {
             None => pin::newest(&metadata),
             Some(version) => pin::at(name, &metadata, version)?,
         };
-        let schema = Arc::new(schema::to_arrow(name, &columns)?);
+        let schema = Arc::new(schema::to_arrow(&columns));
+        let naming = Naming::of(name, &metadata)?;
+        let defaults = Arc::new(schema::defaults(name, &columns)?);
         let comment = metadata.properties().get("comment").cloned();
         let primary_key = schema::primary_key(&columns);
         let snapshot = Snapshot {
@@ -116,6 +124,8 @@ impl Iceberg {
             warehouse: self.warehouse.clone(),
             footers: self.footers.clone(),
             deletes: self.deletes.clone(),
+            naming,
+            defaults,
         };
         let object_stores = vec![(self.warehouse.url().clone(), Arc::clone(self.warehouse.store()))];
         Ok(SourceTable {

@@ -71,7 +71,10 @@ impl Naming {
     }
 
     /// A footer whose columns have ids by this naming.
-    pub(super) fn apply(&self, footer: &ParquetMetaData) -> std::result::Result<ParquetMetaData, ParquetError> {
+    pub(super) fn apply(
+        &self,
+        footer: &ParquetMetaData,
+    ) -> std::result::Result<ParquetMetaData, ParquetError> {
         let root = footer.file_metadata().schema_descr().root_schema();
         let mut fields = Vec::new();
         for (place, field) in root.get_fields().iter().enumerate() {
@@ -86,7 +89,9 @@ impl Naming {
                 }
             });
         }
-        let root = Type::group_type_builder(root.name()).with_fields(fields).build()?;
+        let root = Type::group_type_builder(root.name())
+            .with_fields(fields)
+            .build()?;
         let keys = footer.file_metadata().key_value_metadata().cloned();
         Ok(replaced(footer, Some(root), keys))
     }
@@ -195,7 +200,11 @@ fn named(mapped: &MappedField, name: &str) -> bool {
 }
 
 fn children(of: &Type) -> Vec<TypePtr> {
-    if of.is_group() { of.get_fields().to_vec() } else { Vec::new() }
+    if of.is_group() {
+        of.get_fields().to_vec()
+    } else {
+        Vec::new()
+    }
 }
 
 fn child<'a>(mapped: Option<&'a MappedField>, name: &str) -> Option<&'a MappedField> {

@@ -66,14 +66,18 @@ impl Shape {
                 let element = part(held, wanted, defaults)?;
                 Ok(Self::List(Arc::clone(wanted), Box::new(element)))
             }
-            (DataType::Map(held, _), DataType::Map(wanted, _)) => match (held.data_type(), wanted.data_type()) {
-                (DataType::Struct(held), DataType::Struct(pair)) if held.len() == 2 && pair.len() == 2 => {
-                    let key = part(&held[0], &pair[0], defaults)?;
-                    let value = part(&held[1], &pair[1], defaults)?;
-                    Ok(Self::Map(Arc::clone(wanted), Box::new(key), Box::new(value)))
+            (DataType::Map(held, _), DataType::Map(wanted, _)) => {
+                match (held.data_type(), wanted.data_type()) {
+                    (DataType::Struct(held), DataType::Struct(pair))
+                        if held.len() == 2 && pair.len() == 2 =>
+                    {
+                        let key = part(&held[0], &pair[0], defaults)?;
+                        let value = part(&held[1], &pair[1], defaults)?;
+                        Ok(Self::Map(Arc::clone(wanted), Box::new(key), Box::new(value)))
+                    }
+                    _ => Err("a map that is none".to_owned()),
                 }
-                _ => Err("a map that is none".to_owned()),
-            },
+            }
             _ if promotes(held, wanted) => Ok(Self::Cast(wanted.clone())),
             _ => Err(format!("type {wanted} stored as {held}")),
         }
@@ -149,7 +153,9 @@ fn source(held: &Fields, wanted: &Field, defaults: &Defaults) -> Result<Source, 
         return Err("nested columns without field ids".to_owned());
     }
     let id = field_id(wanted);
-    let place = held.iter().position(|field| id.is_some() && field_id(field) == id);
+    let place = held
+        .iter()
+        .position(|field| id.is_some() && field_id(field) == id);
     if let Some(place) = place {
         let shape = Shape::of(held[place].data_type(), wanted.data_type(), defaults)?;
         return Ok(Source::Child(place, shape));
@@ -240,7 +246,9 @@ impl PhysicalExpr for Reshaped {
                 shape: Arc::clone(&self.shape),
                 target: Arc::clone(&self.target),
             })),
-            _ => Err(DataFusionError::Internal("a reshaped column takes one input".to_owned())),
+            _ => Err(DataFusionError::Internal(
+                "a reshaped column takes one input".to_owned(),
+            )),
         }
     }
 

@@ -6,6 +6,7 @@
 //!   it, because counts are answered from the manifest.
 
 use super::files::PlannedFile;
+use super::naming::{self, Constant, Naming};
 use super::warehouse::Warehouse;
 use super::weight;
 use crate::{Error, Result};
@@ -16,7 +17,7 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use iceberg::spec::Transform;
+use iceberg::spec::{Literal, Transform};
 use moka::future::Cache;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -30,15 +31,24 @@ use std::sync::Arc;
 /// How much of a file's end is read at once in the hope that it holds the whole footer, in bytes.
 const FOOTER_BYTES_HINT: usize = 256 << 10;
 
-/// The footers of one source's data files, by their path in the warehouse.
-pub(super) type Footers = Cache<Path, Arc<ParquetMetaData>>;
+/// The footers of one source's data files.
+pub(super) type Footers = Cache<FooterKey, Arc<ParquetMetaData>>;
+
+/// A footer: by the path in the warehouse, and by what was added to it where the file leaves something out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FooterKey {
+    path: Path,
+    added: Option<Arc<str>>,
+}
 
 /// A memory for footers with room for `bytes_max`.
 pub(super) fn footers(bytes_max: u64) -> Footers {
     Cache::builder()
         .max_capacity(bytes_max)
-        .weigher(|path: &Path, footer: &Arc<ParquetMetaData>| {
-            weight::bytes(footer.memory_size().saturating_add(path.as_ref().len() + 96))
+        .weigher(|key: &FooterKey, footer: &Arc<ParquetMetaData>| {
+            let added = key.added.as_ref().map_or(0, |added| added.len());
+            let key = key.path.as_ref().len() + added + 128;
+            weight::bytes(footer.memory_size().saturating_add(key))
         })
         .build()
 }
@@ -47,22 +57,31 @@ pub(super) fn footers(bytes_max: u64) -> Footers {
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     rows: Option<u64>,
-    /// The ids of columns whose value for the whole file is in the manifest. Where the file leaves one out, the value is
-    /// not NULL.
-    identity: Arc<[i32]>,
+    /// The columns whose value for the whole file is in the manifest, in case the file leaves them out.
+    constants: Arc<[Constant]>,
 }
 
 impl Expected {
     /// What the manifest says of `file`.
     pub(super) fn of(file: &PlannedFile) -> Self {
-        let fields = file.manifest.metadata().partition_spec.fields();
-        let identity = fields
-            .iter()
-            .filter(|field| field.transform == Transform::Identity)
-            .map(|field| field.source_id);
+        let manifest = file.manifest.metadata();
+        let fields = manifest.partition_spec.fields().iter().enumerate();
+        let identity = fields.filter(|(_, field)| field.transform == Transform::Identity);
+        let constants = identity.filter_map(|(place, field)| {
+            let source = manifest.schema.field_by_id(field.source_id)?;
+            let value = file.data().partition().fields().get(place)?;
+            Some(Constant {
+                id: field.source_id,
+                of: source.field_type.as_primitive_type()?.clone(),
+                value: match value {
+                    Some(Literal::Primitive(value)) => Some(value.clone()),
+                    _ => None,
+                },
+            })
+        });
         Self {
             rows: Some(file.data().record_count()),
-            identity: identity.collect(),
+            constants: constants.collect(),
         }
     }
 
@@ -70,7 +89,7 @@ impl Expected {
     pub(super) fn nothing() -> Self {
         Self {
             rows: None,
-            identity: Arc::default(),
+            constants: Arc::from([]),
         }
     }
 
@@ -83,20 +102,6 @@ impl Expected {
             let cause = format!("holds {held} rows where its manifest says {rows}");
             return Err(corrupt(table, path, cause.into()));
         }
-        let columns = footer.file_metadata().schema_descr().root_schema().get_fields();
-        let ids: Vec<i32> = columns
-            .iter()
-            .map(|c| c.get_basic_info())
-            .filter(|info| info.has_id())
-            .map(|info| info.id())
-            .collect();
-        if self.identity.iter().any(|id| !ids.contains(id)) {
-            let feature = "data files without their partition columns".to_owned();
-            return Err(Error::Unsupported {
-                table: table.to_owned(),
-                feature,
-            });
-        }
         Ok(())
     }
 }
@@ -107,15 +112,17 @@ pub(super) struct ReaderFactory {
     table: Arc<str>,
     warehouse: Warehouse,
     footers: Footers,
+    naming: Naming,
 }
 
 impl ReaderFactory {
-    /// Readers for `table`, whose files lie in `warehouse`.
-    pub(super) fn new(table: Arc<str>, warehouse: Warehouse, footers: Footers) -> Self {
+    /// Readers for `table`, whose files lie in `warehouse`, and name their columns by `naming` where they have no ids.
+    pub(super) fn new(table: Arc<str>, warehouse: Warehouse, footers: Footers, naming: Naming) -> Self {
         Self {
             table,
             warehouse,
             footers,
+            naming,
         }
     }
 
@@ -163,8 +170,37 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The file's footer, held against its manifest.
+    /// The file's footer, held against its manifest, with the ids and values that the file leaves out.
     pub(super) async fn footer(&mut self) -> Result<Arc<ParquetMetaData>> {
+        let mut footer = self.read_footer().await?;
+        let (factory, path) = (&self.factory, &self.path);
+        let Some(expected) = &self.expected else {
+            return Ok(footer);
+        };
+        expected.check(&factory.table, path, &footer)?;
+        let mut added = String::new();
+        if !naming::has_ids(&footer) {
+            let held = Arc::clone(&footer);
+            let apply = || {
+                let named = factory.naming.apply(&held);
+                named.map_err(|error| corrupt(&factory.table, path, Box::new(error)))
+            };
+            added.push_str(&factory.naming.text());
+            footer = factory.derived(path, &added, apply).await?;
+        }
+        let missing = naming::missing(&footer, &expected.constants);
+        if !missing.is_empty() {
+            let (held, printed) = (Arc::clone(&footer), naming::print(&missing));
+            added.push_str(&printed);
+            footer = factory
+                .derived(path, &added, || Ok(naming::with_values(&held, printed)))
+                .await?;
+        }
+        Ok(footer)
+    }
+
+    /// The footer as the file has it.
+    async fn read_footer(&mut self) -> Result<Arc<ParquetMetaData>> {
         let (inner, size) = (&mut self.inner, self.size);
         let (factory, path) = (&self.factory, &self.path);
         let load = async {
@@ -172,16 +208,36 @@ impl Reader {
                 .with_page_index_policy(PageIndexPolicy::Optional)
                 .with_prefetch_hint(Some(FOOTER_BYTES_HINT));
             match reader.load_and_finish(inner, size).await {
-                Ok(footer) => Ok(Arc::new(footer)),
+                Ok(footer) => Ok(Arc::new(naming::plain(footer))),
                 Err(error) => Err(explain(factory, path, size, error).await),
             }
         };
-        let known = factory.footers.try_get_with_by_ref(path, load).await;
-        let footer = known.map_err(|failure| Error::shared(&failure))?;
-        if let Some(expected) = &self.expected {
-            expected.check(&factory.table, path, &footer)?;
-        }
-        Ok(footer)
+        let key = FooterKey {
+            path: path.clone(),
+            added: None,
+        };
+        let known = factory.footers.try_get_with_by_ref(&key, load).await;
+        known.map_err(|failure| Error::shared(&failure))
+    }
+}
+
+impl ReaderFactory {
+    /// A footer with something added, from memory or made now.
+    async fn derived(
+        &self,
+        path: &Path,
+        added: &str,
+        make: impl FnOnce() -> Result<ParquetMetaData>,
+    ) -> Result<Arc<ParquetMetaData>> {
+        let key = FooterKey {
+            path: path.clone(),
+            added: Some(added.into()),
+        };
+        let known = self
+            .footers
+            .try_get_with_by_ref(&key, async { make().map(Arc::new) })
+            .await;
+        known.map_err(|failure| Error::shared(&failure))
     }
 }
 

@@ -1,7 +1,10 @@
-//! The Parquet source with deletes: leaves deleted rows out of each file before its rows are read.
+//! The Parquet source with what tables of plain columns without deletes do not need: deleted rows are left out of each
+//! file before its rows are read, and filters on nested columns stay above the scan.
 //!
 //! Invariants:
-//! - Everything but the opening of a file is the Parquet source's own doing. A scan without deletes does not come here.
+//! - Everything else is the Parquet source's own doing.
+//! - A filter that the source takes over must hold in every file. In DataFusion 54.1 one on a nested column is taken over
+//!   by the table's types, and then dropped without a word in a file whose column has to be rebuilt first.
 //! - No limit reaches the Parquet source: in DataFusion 54.1 it counts whole row groups towards a limit and then reads
 //!   them in full, deleted rows too (apache/datafusion#22941). The stream of files above it keeps the limit.
 //! - No order is promised to be read backwards: the default of a file source, which is to refuse.
@@ -15,36 +18,49 @@ use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScan
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::DisplayFormatType;
-use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::{FutureExt, StreamExt};
 use object_store::ObjectStore;
 use std::fmt;
 use std::sync::Arc;
 
-/// The Parquet source of a scan some of whose files have deletes.
+/// The Parquet source of a scan with deletes or nested columns.
 #[derive(Clone)]
-pub(super) struct DeletingSource {
+pub(super) struct IcebergSource {
     inner: Arc<dyn FileSource>,
-    deletes: Arc<DeleteReader>,
+    deletes: Option<Arc<DeleteReader>>,
 }
 
-impl DeletingSource {
-    /// Wraps a Parquet source.
-    pub(super) fn new(inner: Arc<dyn FileSource>, deletes: Arc<DeleteReader>) -> Self {
-        Self { inner, deletes }
+impl IcebergSource {
+    /// Wraps a Parquet source; `deletes` where some of its files have deletes.
+    pub(super) fn new(inner: Arc<dyn FileSource>, deletes: Option<DeleteReader>) -> Self {
+        Self {
+            inner,
+            deletes: deletes.map(Arc::new),
+        }
     }
 
     fn around(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
         Arc::new(Self {
             inner,
-            deletes: Arc::clone(&self.deletes),
+            deletes: self.deletes.clone(),
+        })
+    }
+
+    /// Whether a filter reads a nested column.
+    fn is_nested(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let schema = self.table_schema().table_schema();
+        collect_columns(filter).iter().any(|column| {
+            let field = schema.fields().get(column.index());
+            field.is_none_or(|field| field.data_type().is_nested())
         })
     }
 }
 
-impl FileSource for DeletingSource {
+impl FileSource for IcebergSource {
     fn create_file_opener(
         &self,
         object_store: Arc<dyn ObjectStore>,
@@ -52,7 +68,9 @@ impl FileSource for DeletingSource {
         partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
         let mut config = base_config.clone();
-        config.limit = None;
+        if self.deletes.is_some() {
+            config.limit = None;
+        }
         let files = self.inner.create_morselizer(object_store, &config, partition)?;
         let open = move |file: PartitionedFile| -> Result<FileOpenFuture> {
             let mut planners = vec![files.plan_file(file)?];
@@ -78,7 +96,7 @@ impl FileSource for DeletingSource {
         };
         Ok(Arc::new(Opener {
             open: Arc::new(open),
-            deletes: Arc::clone(&self.deletes),
+            deletes: self.deletes.clone(),
             partition,
             metrics: self.inner.metrics().clone(),
         }))
@@ -110,7 +128,10 @@ impl FileSource for DeletingSource {
 
     fn fmt_extra(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_extra(t, f)?;
-        f.write_str(", deletes=true")
+        match self.deletes {
+            Some(_) => f.write_str(", deletes=true"),
+            None => Ok(()),
+        }
     }
 
     fn try_pushdown_filters(
@@ -118,9 +139,20 @@ impl FileSource for DeletingSource {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let mut pushed = self.inner.try_pushdown_filters(filters, config)?;
-        pushed.updated_node = pushed.updated_node.map(|inner| self.around(inner));
-        Ok(pushed)
+        let nested: Vec<bool> = filters.iter().map(|filter| self.is_nested(filter)).collect();
+        let flat = filters.into_iter().zip(&nested).filter(|(_, nested)| !**nested);
+        let pushed = self
+            .inner
+            .try_pushdown_filters(flat.map(|(filter, _)| filter).collect(), config)?;
+        let mut verdicts = pushed.filters.into_iter();
+        let all = nested.into_iter().map(|nested| match nested {
+            true => PushedDown::No,
+            false => verdicts.next().unwrap_or(PushedDown::No),
+        });
+        Ok(FilterPushdownPropagation {
+            filters: all.collect(),
+            updated_node: pushed.updated_node.map(|inner| self.around(inner)),
+        })
     }
 
     fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
@@ -136,17 +168,18 @@ impl FileSource for DeletingSource {
 /// Opens the files of one partition.
 struct Opener {
     open: Arc<dyn Fn(PartitionedFile) -> Result<FileOpenFuture> + Send + Sync>,
-    deletes: Arc<DeleteReader>,
+    deletes: Option<Arc<DeleteReader>>,
     partition: usize,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl FileOpener for Opener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
-        let Some(deletes) = file.extension::<Arc<FileDeletes>>().cloned() else {
+        let deletes = file.extension::<Arc<FileDeletes>>().cloned();
+        let (Some(deletes), Some(reader)) = (deletes, self.deletes.clone()) else {
             return (self.open)(file);
         };
-        let (open, reader) = (Arc::clone(&self.open), Arc::clone(&self.deletes));
+        let open = Arc::clone(&self.open);
         let (partition, metrics) = (self.partition, self.metrics.clone());
         let opened = async move {
             let plan = reader.access_plan(&file, &deletes, partition, &metrics).await?;

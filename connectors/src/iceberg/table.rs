@@ -10,11 +10,13 @@ use super::deletes::cache::DeleteCache;
 use super::deletes::reader::DeleteReader;
 use super::files::{PlannedFile, Pruned, Snapshot, plan};
 use super::metadata::MetadataStore;
+use super::naming::Naming;
+use super::nested::Defaults;
 use super::partitions::group;
 use super::pruning::Pruner;
 use super::reader::{Footers, ReaderFactory};
 use super::schema::field_id;
-use super::source::DeletingSource;
+use super::source::IcebergSource;
 use super::warehouse::Warehouse;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -39,6 +41,8 @@ pub(super) struct IcebergTable {
     pub(super) warehouse: Warehouse,
     pub(super) footers: Footers,
     pub(super) deletes: DeleteCache,
+    pub(super) naming: Naming,
+    pub(super) defaults: Arc<Defaults>,
 }
 
 #[async_trait]
@@ -117,24 +121,28 @@ impl IcebergTable {
             Arc::clone(&self.snapshot.table),
             self.warehouse.clone(),
             self.footers.clone(),
+            self.naming.clone(),
         );
         let adapters = FieldIdAdapterFactory {
             table: Arc::clone(&self.snapshot.table),
             may_hold_nan: Arc::new(self.may_hold_nan(files)),
+            defaults: Arc::clone(&self.defaults),
         };
         let plain = ParquetSource::new(self.schema())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers.clone()));
         let mut source: Arc<dyn FileSource> = Arc::new(plain);
-        if files.iter().any(|file| file.deletes.is_some()) {
-            let deletes = DeleteReader {
+        let deletes = files.iter().any(|file| file.deletes.is_some());
+        let nested = |field: &arrow::datatypes::FieldRef| field.data_type().is_nested();
+        if deletes || self.snapshot.schema.fields().iter().any(nested) {
+            let deletes = deletes.then(|| DeleteReader {
                 metadata: Arc::clone(&self.snapshot.metadata),
                 warehouse: self.warehouse.clone(),
                 readers,
                 adapters: adapters.clone(),
                 cache: self.deletes.clone(),
-            };
-            source = Arc::new(DeletingSource::new(source, Arc::new(deletes)));
+            });
+            source = Arc::new(IcebergSource::new(source, deletes));
         }
         let config = FileScanConfigBuilder::new(self.warehouse.url().clone(), source)
             .with_file_groups(groups)

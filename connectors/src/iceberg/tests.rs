@@ -5,6 +5,8 @@ mod deletes;
 mod equality;
 mod evolution;
 mod law;
+mod naming;
+mod nested;
 mod partitions;
 mod pruning;
 

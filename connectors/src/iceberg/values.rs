@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(scalar(&text, &PrimitiveType::Int, &DataType::Int32), None);
         let uuid = PrimitiveLiteral::UInt128(1);
         let bytes = scalar(&uuid, &PrimitiveType::Uuid, &DataType::FixedSizeBinary(16)).unwrap();
-        assert_eq!(bytes.to_string(), "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1");
+        let wanted = ScalarValue::FixedSizeBinary(16, Some([&[0; 15][..], &[1]].concat()));
+        assert_eq!(bytes, wanted);
     }
 }

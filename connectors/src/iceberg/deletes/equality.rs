@@ -245,5 +245,5 @@ fn column(table: &str, metadata: &TableMetadata, id: i32) -> Result<Field> {
                 &format!("equality deletes by field {id}, which is no plain column"),
             )
         })?;
-    schema::top_level(table, field)
+    Ok(schema::top_level(field))
 }
