@@ -7,6 +7,9 @@
 //! Rows that deletes take away: `deletes` says which delete files apply to a data file and what they say, `source` leaves
 //! those rows out.
 //!
+//! Earlier states: `pin` says what a version, a branch, a tag or an instant stands for; `inspect` tells a table's metadata
+//! as tables.
+//!
 //! Files of other writers: `naming` gives ids to the columns of files that have none, `nested` rebuilds what changed
 //! inside of a column.
 //!
@@ -20,6 +23,7 @@ mod deletes;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod inspect;
 mod metadata;
 mod naming;
 mod nested;
@@ -39,11 +43,15 @@ mod weight;
 pub use catalog::{JdbcCatalog, create_catalog, open_catalog};
 pub use config::Config;
 
-use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
+use crate::{
+    AsOf, Capabilities, Connector, Error, Pushdown, Result, SourceTable, TableEntry, TableKind, Version,
+};
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
 use deletes::cache::DeleteCache;
 use files::Snapshot;
+use inspect::{Kind, MetadataTable};
 use metadata::MetadataStore;
 use naming::Naming;
 use pin::Pin;
@@ -139,6 +147,53 @@ impl Iceberg {
     }
 }
 
+impl Iceberg {
+    /// A metadata table, pinned by the name of a metadata file that the table still knows.
+    async fn inspected(
+        &self,
+        schema: &str,
+        table: &str,
+        kind: Kind,
+        at: Option<&Version>,
+    ) -> Result<Option<SourceTable>> {
+        let Some(mut location) = self.catalog.location(schema, table).await? else {
+            return Ok(None);
+        };
+        let full = format!("{schema}.{table}");
+        let mut metadata = self.store.metadata(&full, &location).await?;
+        if let Some(version) = at.filter(|version| version.as_str() != file_name(&location)) {
+            let mut log = metadata.metadata_log().iter();
+            let known = log.find(|entry| file_name(&entry.metadata_file) == version.as_str());
+            let gone = || Error::VersionGone {
+                table: full.clone(),
+                version: version.clone(),
+            };
+            location = known.ok_or_else(gone)?.metadata_file.clone();
+            metadata = self.store.metadata(&full, &location).await?;
+        }
+        let snapshot = Snapshot {
+            table: full.as_str().into(),
+            snapshot: metadata.current_snapshot().cloned(),
+            schema: Arc::new(schema::to_arrow(metadata.current_schema())),
+            metadata,
+        };
+        let provider = Arc::new(MetadataTable::new(kind, snapshot, self.store.clone())?);
+        Ok(Some(SourceTable {
+            schema: provider.schema(),
+            provider,
+            version: Version::new(file_name(&location)),
+            comment: None,
+            primary_key: Vec::new(),
+            object_stores: Vec::new(),
+        }))
+    }
+}
+
+/// The last part of a location.
+fn file_name(location: &str) -> &str {
+    location.rsplit('/').next().unwrap_or(location)
+}
+
 #[async_trait]
 impl Connector for Iceberg {
     fn capabilities(&self) -> &Capabilities {
@@ -163,11 +218,23 @@ impl Connector for Iceberg {
 
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>> {
         let Some(location) = self.catalog.location(schema, name).await? else {
-            return Ok(None);
+            return match inspect::split(name) {
+                Some((table, kind)) => self.inspected(schema, table, kind, at).await,
+                None => Ok(None),
+            };
         };
         let full = format!("{schema}.{name}");
         let metadata = self.store.metadata(&full, &location).await?;
         self.pinned(&full, metadata, at).map(Some)
+    }
+
+    async fn version_as_of(&self, schema: &str, name: &str, at: &AsOf) -> Result<Option<Version>> {
+        let Some(location) = self.catalog.location(schema, name).await? else {
+            return Ok(None);
+        };
+        let full = format!("{schema}.{name}");
+        let metadata = self.store.metadata(&full, &location).await?;
+        pin::as_of(&full, &metadata, at).map(Some)
     }
 
     async fn check(&self) -> Result<()> {

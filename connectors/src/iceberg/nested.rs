@@ -8,7 +8,7 @@
 
 use super::adapter::promotes;
 use super::schema::field_id;
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StructArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use arrow::record_batch::RecordBatch;
@@ -96,9 +96,15 @@ impl Shape {
             }
             Self::Struct(fields, sources) => {
                 let held = values.as_struct_opt().ok_or_else(|| other("a struct"))?;
-                let children = sources.iter().map(|source| match source {
-                    Source::Child(place, shape) => shape.apply(held.column(*place)),
-                    Source::Constant(value) => value.to_array_of_size(held.len()),
+                // The engine reads a child without looking at its struct, so that a default must not show through.
+                let gone = held.nulls().map(|valid| BooleanArray::new(!valid.inner(), None));
+                let children = sources.iter().map(|source| match (source, &gone) {
+                    (Source::Child(place, shape), _) => shape.apply(held.column(*place)),
+                    (Source::Constant(value), None) => value.to_array_of_size(held.len()),
+                    (Source::Constant(value), Some(gone)) => Ok(arrow::compute::nullif(
+                        &value.to_array_of_size(held.len())?,
+                        gone,
+                    )?),
                 });
                 let children = children.collect::<Result<Vec<_>>>()?;
                 let nulls = held.nulls().cloned();

@@ -126,7 +126,7 @@ async fn a_file_read_in_parts_skips_the_same_rows_in_each() {
     )
     .await;
     let rows = "SELECT value, md5(value::varchar) || md5((value * 7)::varchar) || md5((value * 13)::varchar)
-                FROM generate_series(0, 59999)";
+                FROM generate_series(0, 59999) ORDER BY value";
     let fields = vec![field(1, "a", DataType::Int64), field(2, "s", DataType::Utf8)];
     let file = lake.write_query("t", fields, rows).await;
     lake.commit_files("t", vec![file.file(DataContentType::Data).build().unwrap()])

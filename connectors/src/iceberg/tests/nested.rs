@@ -52,7 +52,7 @@ fn shifted(fields: Vec<NestedFieldRef>, by: i32) -> Vec<NestedFieldRef> {
 const ROWS: &str = "SELECT value::int,
     CASE WHEN value = 3 THEN NULL ELSE named_struct('x', value::int, 'y', 'y' || value) END,
     make_array(named_struct('x', value::int, 'y', 'a'), named_struct('x', 10 + value::int, 'y', 'b')),
-    MAP {'k': named_struct('x', value::int, 'y', 'c')},
+    map(make_array(concat('k', left(value::varchar, 0))), make_array(named_struct('x', value::int, 'y', 'c'))),
     named_struct('i', named_struct('x', value::int, 'y', 'd'))
     FROM generate_series(1, 3)";
 
@@ -236,7 +236,7 @@ async fn a_column_younger_than_a_file_has_its_initial_default_there() {
     .await;
     lake.append(
         "t",
-        "SELECT 3, named_struct('x', 3, 'y', 'new'), 8, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+        "VALUES (3, named_struct('x', 3, 'y', 'new'), 8, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
     )
     .await;
     let row = "7,text,1971-01-01,1.25,2.5,true,00000000000000000000000000000005,1970-01-01T00:00:01Z";
