@@ -95,15 +95,17 @@ impl Iceberg {
     /// [`crate::Error::NotFound`] naming what is missing, [`crate::Error::Invalid`] naming a bad key.
     pub async fn open(name: &str, config: &Config, io: Handle) -> Result<Self> {
         let catalog = JdbcCatalog::open(name, config, io).await?;
-        let warehouse = Warehouse::open(name, config)?;
-        let store = MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes);
-        Ok(Self {
+        Ok(Self::over(catalog, Warehouse::open(name, config)?, config))
+    }
+
+    fn over(catalog: JdbcCatalog, warehouse: Warehouse, config: &Config) -> Self {
+        Self {
             catalog,
-            store,
+            store: MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes),
             warehouse,
             footers: reader::footers(config.footer_cache_bytes),
             deletes: DeleteCache::new(config.delete_cache_bytes),
-        })
+        }
     }
 
     fn pinned(&self, name: &str, metadata: Arc<TableMetadata>, at: Option<&Version>) -> Result<SourceTable> {

@@ -70,6 +70,13 @@ impl Naming {
         }
     }
 
+    /// Whether places say nothing: a file that leaves its partition's columns out has what follows them one place early.
+    pub(super) fn misleads(&self, footer: &ParquetMetaData, constants: &[Constant]) -> bool {
+        let columns = footer.file_metadata().schema_descr().root_schema().get_fields();
+        let within = |id| usize::try_from(id).is_ok_and(|id| id <= columns.len());
+        matches!(self, Self::Places) && constants.iter().any(|constant| within(constant.id))
+    }
+
     /// A footer whose columns have ids by this naming.
     pub(super) fn apply(
         &self,

@@ -180,6 +180,12 @@ impl Reader {
         expected.check(&factory.table, path, &footer)?;
         let mut added = String::new();
         if !naming::has_ids(&footer) {
+            if factory.naming.misleads(&footer, &expected.constants) {
+                return Err(Error::Unsupported {
+                    table: factory.table.to_string(),
+                    feature: "partitioned data files with neither field ids nor a name mapping".to_owned(),
+                });
+            }
             let held = Arc::clone(&footer);
             let apply = || {
                 let named = factory.naming.apply(&held);

@@ -4,6 +4,7 @@ mod damage;
 mod deletes;
 mod equality;
 mod evolution;
+mod foreign;
 mod history;
 mod law;
 mod model;

@@ -51,6 +51,13 @@ impl Warehouse {
         })
     }
 
+    /// The same folder under one more spelling of its root: that of the place where its tables were written.
+    #[cfg(test)]
+    pub(super) fn known_as(mut self, root: &str) -> Self {
+        self.roots.insert(0, PathBuf::from(root));
+        self
+    }
+
     /// The store, rooted at the warehouse.
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store

@@ -205,6 +205,25 @@ async fn columns_that_a_file_leaves_to_its_folder_have_their_value() {
 }
 
 #[tokio::test]
+async fn places_say_nothing_where_a_partition_column_may_be_left_out() {
+    let lake = folders().await;
+    // Two columns: the second one is `p` by its place, and `d` or anything else by its name.
+    let fields = vec![field(0, "a", DataType::Int64), field(0, "x", DataType::Utf8)];
+    let file = lake.write_query("t", fields, "VALUES (1, 'not p')").await;
+    let mut file = file.file(DataContentType::Data);
+    file.partition(partition(vec![
+        Some(Literal::string("p")),
+        Some(Literal::date(0)),
+    ]));
+    lake.commit_files("t", vec![file.build().unwrap()]).await;
+    let error = lake.refusal("t", "SELECT a, p FROM t").await;
+    assert!(
+        matches!(Error::find(&error), Some(Error::Unsupported { feature, .. }) if feature.contains("name mapping")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_folder_without_its_column_is_no_reason_to_forget_the_partition_of_another() {
     let lake = folders().await;
     folder(&lake, 1, Some("x"), Some(0), "VALUES (1)").await;
