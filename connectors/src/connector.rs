@@ -39,6 +39,19 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// what this connector cannot read, [`crate::Error::Corrupt`] when its metadata cannot be understood.
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>>;
 
+    /// The version that a table had at an earlier state, for [`Connector::table`]; `None` when there is no such table.
+    ///
+    /// # Errors
+    /// [`crate::Error::VersionGone`] when the table keeps no such state, [`crate::Error::Unsupported`] from a source that
+    /// keeps none at all, which is the default.
+    async fn version_as_of(&self, schema: &str, name: &str, at: &AsOf) -> Result<Option<Version>> {
+        let _ = at;
+        Err(crate::Error::Unsupported {
+            table: format!("{schema}.{name}"),
+            feature: "a source without earlier states".to_owned(),
+        })
+    }
+
     /// Whether the source answers now, for readiness.
     ///
     /// # Errors
@@ -50,6 +63,24 @@ pub trait Connector: fmt::Debug + Send + Sync {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
+
+/// An earlier state of a table, as a query asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AsOf {
+    /// `FOR VERSION AS OF`: the name of a branch or a tag, else the number of a snapshot.
+    Version(String),
+    /// `FOR TIMESTAMP AS OF`: the state at an instant, in microseconds since 1970 UTC.
+    Timestamp(i64),
+}
+
+impl fmt::Display for AsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(name) => f.write_str(name),
+            Self::Timestamp(micros) => write!(f, "{micros} microseconds after 1970"),
+        }
+    }
+}
 
 impl Version {
     /// A version from its printed form.

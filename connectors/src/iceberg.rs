@@ -4,39 +4,58 @@
 //! `pruning`, `bounds` and `blooms` leave files out, `partitions` deals them out, `table` makes the scan, `adapter` and `reader`
 //! fit each file to the table's columns.
 //!
-//! Not read yet, and refused by name: row-level deletes, data files other than Parquet, files without field ids,
-//! encryption, column defaults, changes inside nested columns.
+//! Rows that deletes take away: `deletes` says which delete files apply to a data file and what they say, `source` leaves
+//! those rows out.
+//!
+//! Earlier states: `pin` says what a version, a branch, a tag or an instant stands for; `inspect` tells a table's metadata
+//! as tables.
+//!
+//! Files of other writers: `naming` gives ids to the columns of files that have none, `nested` rebuilds what changed
+//! inside of a column.
+//!
+//! Not read, and refused by name: data files other than Parquet, encryption, defaults that are no plain value.
 
 mod adapter;
 mod blooms;
 mod bounds;
 mod catalog;
 mod config;
+mod deletes;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod inspect;
 mod metadata;
+mod naming;
+mod nested;
 mod partitions;
 mod pin;
 mod pruning;
 mod reader;
 mod schema;
+mod source;
 mod statistics;
 mod table;
 mod unpruned;
+mod values;
 mod warehouse;
 mod weight;
 
 pub use catalog::{JdbcCatalog, create_catalog, open_catalog};
 pub use config::Config;
 
-use crate::{Capabilities, Connector, Pushdown, Result, SourceTable, TableEntry, TableKind, Version};
+use crate::{
+    AsOf, Capabilities, Connector, Error, Pushdown, Result, SourceTable, TableEntry, TableKind, Version,
+};
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
 use blooms::Blooms;
 use datafusion::catalog::TableProvider;
+use deletes::cache::DeleteCache;
 use files::Snapshot;
+use inspect::{Kind, MetadataTable};
 use metadata::MetadataStore;
+use naming::Naming;
 use pin::Pin;
 use reader::Footers;
 use std::sync::Arc;
@@ -69,6 +88,7 @@ pub struct Iceberg {
     warehouse: Warehouse,
     footers: Footers,
     blooms: Blooms,
+    deletes: DeleteCache,
 }
 
 impl Iceberg {
@@ -78,15 +98,18 @@ impl Iceberg {
     /// [`crate::Error::NotFound`] naming what is missing, [`crate::Error::Invalid`] naming a bad key.
     pub async fn open(name: &str, config: &Config, io: Handle) -> Result<Self> {
         let catalog = JdbcCatalog::open(name, config, io).await?;
-        let warehouse = Warehouse::open(name, config)?;
-        let store = MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes);
-        Ok(Self {
+        Ok(Self::over(catalog, Warehouse::open(name, config)?, config))
+    }
+
+    fn over(catalog: JdbcCatalog, warehouse: Warehouse, config: &Config) -> Self {
+        Self {
             catalog,
-            store,
+            store: MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes),
             warehouse,
             footers: reader::footers(config.footer_cache_bytes),
             blooms: blooms::blooms(config.bloom_cache_bytes),
-        })
+            deletes: DeleteCache::new(config.delete_cache_bytes),
+        }
     }
 
     fn pinned(&self, name: &str, metadata: Arc<TableMetadata>, at: Option<&Version>) -> Result<SourceTable> {
@@ -98,7 +121,9 @@ impl Iceberg {
             None => pin::newest(&metadata),
             Some(version) => pin::at(name, &metadata, version)?,
         };
-        let schema = Arc::new(schema::to_arrow(name, &columns)?);
+        let schema = Arc::new(schema::to_arrow(&columns));
+        let naming = Naming::of(name, &metadata)?;
+        let defaults = Arc::new(schema::defaults(name, &columns)?);
         let comment = metadata.properties().get("comment").cloned();
         let primary_key = schema::primary_key(&columns);
         let snapshot = Snapshot {
@@ -114,6 +139,9 @@ impl Iceberg {
                 warehouse: self.warehouse.clone(),
                 footers: self.footers.clone(),
                 blooms: self.blooms.clone(),
+                deletes: self.deletes.clone(),
+                naming: naming.clone(),
+                defaults: Arc::clone(&defaults),
             }) as Arc<dyn TableProvider>
         };
         let plain = Snapshot {
@@ -131,6 +159,54 @@ impl Iceberg {
             object_stores,
         })
     }
+}
+
+impl Iceberg {
+    /// A metadata table, pinned by the name of a metadata file that the table still knows.
+    async fn inspected(
+        &self,
+        schema: &str,
+        table: &str,
+        kind: Kind,
+        at: Option<&Version>,
+    ) -> Result<Option<SourceTable>> {
+        let Some(mut location) = self.catalog.location(schema, table).await? else {
+            return Ok(None);
+        };
+        let full = format!("{schema}.{table}");
+        let mut metadata = self.store.metadata(&full, &location).await?;
+        if let Some(version) = at.filter(|version| version.as_str() != file_name(&location)) {
+            let mut log = metadata.metadata_log().iter();
+            let known = log.find(|entry| file_name(&entry.metadata_file) == version.as_str());
+            let gone = || Error::VersionGone {
+                table: full.clone(),
+                version: version.clone(),
+            };
+            location = known.ok_or_else(gone)?.metadata_file.clone();
+            metadata = self.store.metadata(&full, &location).await?;
+        }
+        let snapshot = Snapshot {
+            table: full.as_str().into(),
+            snapshot: metadata.current_snapshot().cloned(),
+            schema: Arc::new(schema::to_arrow(metadata.current_schema())),
+            metadata,
+        };
+        let provider = Arc::new(MetadataTable::new(kind, snapshot, self.store.clone())?);
+        Ok(Some(SourceTable {
+            without_views: None,
+            schema: provider.schema(),
+            provider,
+            version: Version::new(file_name(&location)),
+            comment: None,
+            primary_key: Vec::new(),
+            object_stores: Vec::new(),
+        }))
+    }
+}
+
+/// The last part of a location.
+fn file_name(location: &str) -> &str {
+    location.rsplit('/').next().unwrap_or(location)
 }
 
 #[async_trait]
@@ -157,11 +233,23 @@ impl Connector for Iceberg {
 
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>> {
         let Some(location) = self.catalog.location(schema, name).await? else {
-            return Ok(None);
+            return match inspect::split(name) {
+                Some((table, kind)) => self.inspected(schema, table, kind, at).await,
+                None => Ok(None),
+            };
         };
         let full = format!("{schema}.{name}");
         let metadata = self.store.metadata(&full, &location).await?;
         self.pinned(&full, metadata, at).map(Some)
+    }
+
+    async fn version_as_of(&self, schema: &str, name: &str, at: &AsOf) -> Result<Option<Version>> {
+        let Some(location) = self.catalog.location(schema, name).await? else {
+            return Ok(None);
+        };
+        let full = format!("{schema}.{name}");
+        let metadata = self.store.metadata(&full, &location).await?;
+        pin::as_of(&full, &metadata, at).map(Some)
     }
 
     async fn check(&self) -> Result<()> {

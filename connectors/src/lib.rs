@@ -15,6 +15,6 @@ mod registry;
 
 pub use capabilities::{Capabilities, Pushdown};
 pub use config::SourceConfig;
-pub use connector::{Connector, SourceTable, TableEntry, TableKind, Version};
+pub use connector::{AsOf, Connector, SourceTable, TableEntry, TableKind, Version};
 pub use error::{Error, ErrorKind, Result};
 pub use registry::Registry;

@@ -2,10 +2,13 @@
 //!
 //! Invariants:
 //! - Names never match anything: a file's column `a` is the table's column `a` only if the ids are equal.
-//! - A column that the file lacks is NULL; one that must not be NULL is an error.
+//! - A column that the file lacks has the value of the file's partition, else its initial default, else NULL; one that
+//!   must not be NULL is an error.
 //! - A type is read only as itself or by a promotion that Iceberg allows; anything else is refused by name.
 //! - The rewritten expressions name the file's own columns, so that row groups and pages are pruned by them.
 
+use super::naming;
+use super::nested::{Defaults, Reshaped, Shape};
 use super::schema::field_id;
 use super::unpruned::Unpruned;
 use crate::Error;
@@ -27,17 +30,25 @@ pub(super) struct FieldIdAdapterFactory {
     pub(super) table: Arc<str>,
     /// The ids of float columns that may hold NaN in some file of the scan.
     pub(super) may_hold_nan: Arc<BTreeSet<i32>>,
+    /// What columns are in files older than they.
+    pub(super) defaults: Arc<Defaults>,
 }
 
 impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> EngineResult<Arc<dyn PhysicalExprAdapter>> {
-        let by_id: HashMap<i32, usize> = physical
-            .fields()
-            .iter()
-            .enumerate()
-            .filter_map(|(place, field)| field_id(field).map(|id| (id, place)))
-            .collect();
-        if by_id.is_empty() && !physical.fields().is_empty() {
+        let mut by_id = HashMap::new();
+        for (place, field) in physical.fields().iter().enumerate() {
+            if let Some(id) = field_id(field)
+                && by_id.insert(id, place).is_some()
+            {
+                return Err(self
+                    .unsupported(format!("two columns of a data file as field {id}"))
+                    .into());
+            }
+        }
+        let carried = naming::carried(physical.metadata())
+            .ok_or_else(|| self.unsupported("partition values that cannot be read".to_owned()))?;
+        if by_id.is_empty() && carried.is_empty() && !physical.fields().is_empty() {
             return Err(self.unsupported("data files without field ids".to_owned()).into());
         }
         Ok(Arc::new(FieldIdAdapter {
@@ -45,6 +56,7 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
             logical,
             physical,
             by_id,
+            carried,
         }))
     }
 }
@@ -65,6 +77,8 @@ struct FieldIdAdapter {
     logical: SchemaRef,
     physical: SchemaRef,
     by_id: HashMap<i32, usize>,
+    /// The values of columns that the file leaves to its partition.
+    carried: HashMap<i32, ScalarValue>,
 }
 
 impl PhysicalExprAdapter for FieldIdAdapter {
@@ -86,44 +100,54 @@ impl FieldIdAdapter {
         };
         let held = self.physical.field(*place);
         let own: Arc<dyn PhysicalExpr> = Arc::new(Column::new(held.name(), *place));
-        let read: Arc<dyn PhysicalExpr> = if wanted.data_type() == held.data_type() {
-            own
-        } else if promotes(held.data_type(), wanted.data_type())
-            || alike(held.data_type(), wanted.data_type())
-        {
-            Arc::new(CastExpr::new_with_target_field(
+        let shape = Shape::of(held.data_type(), wanted.data_type(), &self.factory.defaults);
+        let read: Arc<dyn PhysicalExpr> = match shape {
+            Ok(Shape::Same) => own,
+            Ok(Shape::Cast(_)) => Arc::new(CastExpr::new_with_target_field(
                 own,
                 Arc::new(wanted.clone()),
                 None,
-            ))
-        } else {
-            let feature = format!(
-                "column {} of type {} stored as {}",
-                wanted.name(),
-                wanted.data_type(),
-                held.data_type()
-            );
-            return Err(self.factory.unsupported(feature).into());
+            )),
+            Ok(shape) => Arc::new(Reshaped::new(own, shape, wanted)),
+            Err(problem) => {
+                let feature = format!("column {} with {problem}", wanted.name());
+                return Err(self.factory.unsupported(feature).into());
+            }
         };
         let nan = field_id(wanted).is_some_and(|id| self.factory.may_hold_nan.contains(&id));
         Ok(if nan { Arc::new(Unpruned::new(read)) } else { read })
     }
 
     fn absent(&self, wanted: &Field) -> EngineResult<Arc<dyn PhysicalExpr>> {
-        if !wanted.is_nullable() {
+        let id = field_id(wanted).unwrap_or_default();
+        let value = match (self.carried.get(&id), self.factory.defaults.get(&id)) {
+            (Some(carried), _) => self.promoted(carried, wanted)?,
+            (None, Some(default)) => default.clone(),
+            (None, None) => ScalarValue::try_from(wanted.data_type())?,
+        };
+        if value.is_null() && !wanted.is_nullable() {
             let feature = format!("required column {} that a data file lacks", wanted.name());
             return Err(self.factory.unsupported(feature).into());
         }
-        let null = ScalarValue::try_from(wanted.data_type())?;
         Ok(Arc::new(Literal::new_with_metadata(
-            null,
+            value,
             Some(FieldMetadata::from(wanted)),
         )))
+    }
+
+    /// A partition's value as the column's type is now.
+    fn promoted(&self, value: &ScalarValue, wanted: &Field) -> EngineResult<ScalarValue> {
+        let (held, target) = (value.data_type(), wanted.data_type());
+        if held == *target || promotes(&held, target) {
+            return value.cast_to(target);
+        }
+        let feature = format!("column {} of type {target} partitioned as {held}", wanted.name());
+        Err(self.factory.unsupported(feature).into())
     }
 }
 
 /// Whether values of a column stored as `held` can be read as `wanted` without loss, by Iceberg's rules.
-fn promotes(held: &DataType, wanted: &DataType) -> bool {
+pub(super) fn promotes(held: &DataType, wanted: &DataType) -> bool {
     use DataType::{
         Binary, BinaryView, Date32, Decimal32, Decimal64, Decimal128, Dictionary, Float32, Float64, Int8,
         Int16, Int32, Int64, LargeBinary, LargeUtf8, Timestamp, Utf8, Utf8View,
@@ -147,36 +171,4 @@ fn promotes(held: &DataType, wanted: &DataType) -> bool {
         (Date32, Timestamp(_, None)) => true,
         _ => false,
     }
-}
-
-/// Whether two nested types are the same by ids and leaves, so that a cast by position and by name is right: they may
-/// differ in what carries no value (names of list elements and map entries, nullability, comments).
-fn alike(held: &DataType, wanted: &DataType) -> bool {
-    match (held, wanted) {
-        (DataType::List(held) | DataType::LargeList(held), DataType::List(wanted)) => {
-            same_field(held, wanted)
-        }
-        (DataType::Map(held, _), DataType::Map(wanted, _)) => match (held.data_type(), wanted.data_type()) {
-            (DataType::Struct(held), DataType::Struct(wanted)) if held.len() == 2 && wanted.len() == 2 => {
-                held.iter()
-                    .zip(wanted)
-                    .all(|(held, wanted)| same_field(held, wanted))
-            }
-            _ => false,
-        },
-        (DataType::Struct(held), DataType::Struct(wanted)) => {
-            held.len() == wanted.len()
-                && held
-                    .iter()
-                    .zip(wanted)
-                    .all(|(held, wanted)| held.name() == wanted.name() && same_field(held, wanted))
-        }
-        _ => false,
-    }
-}
-
-fn same_field(held: &Field, wanted: &Field) -> bool {
-    let (held_type, wanted_type) = (held.data_type(), wanted.data_type());
-    field_id(held) == field_id(wanted)
-        && (held_type == wanted_type || promotes(held_type, wanted_type) || alike(held_type, wanted_type))
 }

@@ -7,7 +7,7 @@
 //! - Filters are asked at planning and only for columns that have some, because each new file costs two small reads.
 
 use super::files::PlannedFile;
-use super::reader::{Footers, ReaderFactory};
+use super::reader::ReaderFactory;
 use super::schema::field_id;
 use super::weight;
 use arrow::datatypes::SchemaRef;
@@ -32,18 +32,30 @@ const VALUES_MAX: usize = 64;
 /// Files whose filters are read at a time.
 const FILES_AT_ONCE: usize = 16;
 
-/// The filters of one column of one file, a row group each; empty when some row group has none.
-type Filters = Arc<Vec<Sbbf>>;
+/// The filters of one column of one file.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    /// How the file stores the column; none when nothing can be asked.
+    kind: Option<Kind>,
+    /// One for each row group; empty when some row group has none.
+    groups: Vec<Sbbf>,
+}
+
+impl Filters {
+    fn can_be_asked(&self) -> bool {
+        self.kind.is_some() && !self.groups.is_empty()
+    }
+}
 
 /// The filters of one source's data files, by path and field id.
-pub(super) type Blooms = Cache<(Path, i32), Filters>;
+pub(super) type Blooms = Cache<(Path, i32), Arc<Filters>>;
 
 /// A memory for filters with room for `bytes_max`.
 pub(super) fn blooms(bytes_max: u64) -> Blooms {
     Cache::builder()
         .max_capacity(bytes_max)
-        .weigher(|(path, _): &(Path, i32), filters: &Filters| {
-            let blocks: usize = filters.iter().map(Sbbf::num_blocks).sum();
+        .weigher(|(path, _): &(Path, i32), filters: &Arc<Filters>| {
+            let blocks: usize = filters.groups.iter().map(Sbbf::num_blocks).sum();
             // A block is 256 bits (Parquet format, "Bloom Filter").
             weight::bytes(blocks * 32 + path.as_ref().len() + 128)
         })
@@ -78,12 +90,11 @@ impl Wanted {
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) readers: &'a ReaderFactory,
-    pub(super) footers: &'a Footers,
     pub(super) blooms: &'a Blooms,
 }
 
 impl Asked<'_> {
-    /// Leaves out the files that hold none of the values wanted. Tells whether any file had a filter to ask: then the
+    /// Leaves out the files that hold none of the values wanted. Tells whether there were filters to ask: then the
     /// predicate is one that picks few rows.
     pub(super) async fn retain(&self, files: &mut Vec<PlannedFile>, wanted: &[Wanted]) -> bool {
         if wanted.is_empty() || files.is_empty() || files.len() > FILES_MAX {
@@ -92,11 +103,7 @@ impl Asked<'_> {
         // One file tells whether the column has filters at all, before every file is opened for it.
         let mut with_filters = Vec::new();
         for wanted in wanted {
-            if self
-                .filters(&files[0], wanted.field_id)
-                .await
-                .is_some_and(|found| !found.is_empty())
-            {
+            if self.filters(&files[0], wanted.field_id).await.can_be_asked() {
                 with_filters.push(wanted);
             }
         }
@@ -115,20 +122,14 @@ impl Asked<'_> {
 
     async fn may_hold(&self, file: &PlannedFile, wanted: &[&Wanted]) -> bool {
         for wanted in wanted {
-            let Some(filters) = self
-                .filters(file, wanted.field_id)
-                .await
-                .filter(|found| !found.is_empty())
-            else {
-                continue;
-            };
-            let Some(kind) = self.kind(file, wanted.field_id).await else {
+            let filters = self.filters(file, wanted.field_id).await;
+            let (Some(kind), false) = (filters.kind, filters.groups.is_empty()) else {
                 continue;
             };
             let may = wanted
                 .values
                 .iter()
-                .any(|value| filters.iter().any(|filter| kind.may_hold(filter, value)));
+                .any(|value| filters.groups.iter().any(|filter| kind.may_hold(filter, value)));
             if !may {
                 return false;
             }
@@ -136,35 +137,25 @@ impl Asked<'_> {
         true
     }
 
-    /// The filters of a column; none when they cannot be read, which the scan will explain better.
-    async fn filters(&self, file: &PlannedFile, field_id: i32) -> Option<Filters> {
+    /// The filters of a column. Those that cannot be read are none: the scan will say better what is wrong.
+    async fn filters(&self, file: &PlannedFile, field_id: i32) -> Arc<Filters> {
         let key = (file.path.clone(), field_id);
         if let Some(known) = self.blooms.get(&key).await {
-            return Some(known);
+            return known;
         }
-        let footer = self.footer(file).await?;
+        let Ok(footer) = self.readers.footer(file).await else {
+            return Arc::default();
+        };
         let filters = Arc::new(self.read(file, &footer, field_id).await.unwrap_or_default());
         self.blooms.insert(key, Arc::clone(&filters)).await;
-        Some(filters)
-    }
-
-    async fn kind(&self, file: &PlannedFile, field_id: i32) -> Option<Kind> {
-        let footer = self.footer(file).await?;
-        let (_, column) = leaf(&footer, field_id)?;
-        Kind::of(column)
-    }
-
-    async fn footer(&self, file: &PlannedFile) -> Option<Arc<ParquetMetaData>> {
-        match self.footers.get(&file.path).await {
-            Some(known) => Some(known),
-            None => self.readers.footer(file).await.ok(),
-        }
+        filters
     }
 
     /// Reads the filters; none when a row group has no filter or says not how long it is.
-    async fn read(&self, file: &PlannedFile, footer: &ParquetMetaData, field_id: i32) -> Option<Vec<Sbbf>> {
-        let (place, _) = leaf(footer, field_id)?;
-        let mut filters = Vec::with_capacity(footer.num_row_groups());
+    async fn read(&self, file: &PlannedFile, footer: &ParquetMetaData, field_id: i32) -> Option<Filters> {
+        let (place, column) = leaf(footer, field_id)?;
+        let kind = Kind::of(column)?;
+        let mut groups = Vec::with_capacity(footer.num_row_groups());
         for group in footer.row_groups() {
             let column = group.column(place);
             let offset = u64::try_from(column.bloom_filter_offset()?).ok()?;
@@ -178,9 +169,12 @@ impl Asked<'_> {
                 .get_range(&file.path, offset..end)
                 .await
                 .ok()?;
-            filters.push(Sbbf::from_bytes(&bytes).ok()?);
+            groups.push(Sbbf::from_bytes(&bytes).ok()?);
         }
-        Some(filters)
+        Some(Filters {
+            kind: Some(kind),
+            groups,
+        })
     }
 }
 

@@ -30,7 +30,10 @@ pub struct Config {
     /// Memory for the Bloom filters of data files, in bytes.
     #[serde(default = "bloom_cache_bytes")]
     pub bloom_cache_bytes: u64,
-    /// The largest metadata file, manifest list or manifest that is read, in bytes.
+    /// Memory for what delete files say, in bytes; also the most that the keys of one equality delete file may take.
+    #[serde(default = "delete_cache_bytes")]
+    pub delete_cache_bytes: u64,
+    /// The largest metadata file, manifest list, manifest, delete file or deletion vector that is read, in bytes.
     #[serde(default = "metadata_file_bytes_max")]
     pub metadata_file_bytes_max: u64,
 }
@@ -59,6 +62,10 @@ fn bloom_cache_bytes() -> u64 {
     64 << 20
 }
 
+fn delete_cache_bytes() -> u64 {
+    128 << 20
+}
+
 fn metadata_file_bytes_max() -> u64 {
     256 << 20
 }
@@ -75,6 +82,7 @@ impl Config {
             metadata_cache_bytes: metadata_cache_bytes(),
             footer_cache_bytes: footer_cache_bytes(),
             bloom_cache_bytes: bloom_cache_bytes(),
+            delete_cache_bytes: delete_cache_bytes(),
             metadata_file_bytes_max: metadata_file_bytes_max(),
         }
     }

@@ -6,6 +6,7 @@
 //! - A live file that this reader cannot read right is refused by the name of the feature, never left out.
 
 use super::bounds::{Range, Side, bound, preimage};
+use super::deletes::{DeleteIndex, FileDeletes};
 use super::metadata::MetadataStore;
 use super::pruning::Pruner;
 use super::schema::field_id;
@@ -33,6 +34,8 @@ pub(super) struct PlannedFile {
     pub(super) entry: ManifestEntryRef,
     /// The manifest, for the partition spec.
     pub(super) manifest: Arc<Manifest>,
+    /// What is to be left out of it; `None` for nothing.
+    pub(super) deletes: Option<Arc<FileDeletes>>,
 }
 
 impl PlannedFile {
@@ -83,44 +86,29 @@ pub(super) async fn plan(
     let list = store
         .list(&of.table, snapshot.manifest_list(), of.metadata.format_version())
         .await?;
-    let live: Vec<&ManifestFile> = list
+    let live = list
         .entries()
         .iter()
-        .filter(|file| file.has_added_files() || file.has_existing_files())
-        .collect();
+        .filter(|file| file.has_added_files() || file.has_existing_files());
+    let (deletes, live): (Vec<&ManifestFile>, Vec<&ManifestFile>) =
+        live.partition(|file| file.content == ManifestContentType::Deletes);
     if live
         .iter()
-        .any(|file| file.content == ManifestContentType::Deletes)
+        .chain(&deletes)
+        .any(|file| file.key_metadata.is_some())
     {
-        return Err(unsupported(of, "row-level deletes"));
-    }
-    if live.iter().any(|file| file.key_metadata.is_some()) {
         return Err(unsupported(of, "encryption"));
     }
+    let deletes = DeleteIndex::load(&of.table, store, warehouse, &deletes).await?;
     let keep = pruner.keep(
         live.len(),
         |at, column| summary_range(of, live[at], column),
         |at| manifest_rows(live[at]),
     );
     let kept = live.iter().zip(&keep).filter(|(_, keep)| **keep);
-    let wanted: Vec<String> = kept.map(|(file, _)| file.manifest_path.clone()).collect();
+    let wanted: Vec<&ManifestFile> = kept.map(|(file, _)| *file).collect();
     pruned.manifests = live.len() - wanted.len();
-    let manifests: Vec<Arc<Manifest>> = futures::stream::iter(wanted)
-        .map(|path| async move { store.manifest(&of.table, &path).await })
-        .buffered(MANIFESTS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let mut files = Vec::new();
-    for manifest in &manifests {
-        for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
-            check(of, entry.data_file())?;
-            files.push(PlannedFile {
-                path: warehouse.path(&of.table, entry.file_path())?,
-                entry: Arc::clone(entry),
-                manifest: Arc::clone(manifest),
-            });
-        }
-    }
+    let mut files = read(of, store, warehouse, &wanted, &deletes).await?;
     let keep = pruner.keep(
         files.len(),
         |at, column| file_range(of, &files[at], column),
@@ -134,12 +122,42 @@ pub(super) async fn plan(
     Ok((files, pruned))
 }
 
+/// The live files of some manifests, each with what is deleted of it.
+async fn read(
+    of: &Snapshot,
+    store: &MetadataStore,
+    warehouse: &Warehouse,
+    wanted: &[&ManifestFile],
+    deletes: &DeleteIndex,
+) -> Result<Vec<PlannedFile>> {
+    let paths: Vec<String> = wanted.iter().map(|file| file.manifest_path.clone()).collect();
+    let manifests: Vec<Arc<Manifest>> = futures::stream::iter(paths)
+        .map(|path| async move { store.manifest(&of.table, &path).await })
+        .buffered(MANIFESTS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut files = Vec::new();
+    for (listed, manifest) in wanted.iter().zip(&manifests) {
+        for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
+            check(of, entry.data_file())?;
+            files.push(PlannedFile {
+                path: warehouse.path(&of.table, entry.file_path())?,
+                deletes: deletes.of(&of.table, entry, listed)?,
+                entry: Arc::clone(entry),
+                manifest: Arc::clone(manifest),
+            });
+        }
+    }
+    Ok(files)
+}
+
 /// Refuses a live file that would be read wrong.
 fn check(of: &Snapshot, file: &DataFile) -> Result<()> {
     match file.content_type() {
         DataContentType::Data => {}
-        DataContentType::PositionDeletes => return Err(unsupported(of, "position deletes")),
-        DataContentType::EqualityDeletes => return Err(unsupported(of, "equality deletes")),
+        DataContentType::PositionDeletes | DataContentType::EqualityDeletes => {
+            return Err(unsupported(of, "delete files among its data files"));
+        }
     }
     match file.file_format() {
         DataFileFormat::Parquet => {}

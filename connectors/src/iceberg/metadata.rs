@@ -11,6 +11,7 @@ use crate::{Error, Result};
 use iceberg::io::FileIO;
 use iceberg::spec::{FormatVersion, Manifest, ManifestList, TableMetadata};
 use moka::future::Cache;
+use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -69,6 +70,10 @@ impl MetadataStore {
             let metadata = TableMetadata::read_from(&self.file_io, local.to_string_lossy())
                 .await
                 .map_err(|cause| corrupt(table, location, cause))?;
+            if metadata.format_version() == FormatVersion::V3 {
+                let text = self.warehouse.read(table, location).await?;
+                check_defaults(table, &text, &metadata)?;
+            }
             let weight = weight::metadata(size.len());
             Ok(Entry::Metadata(Arc::new(metadata), weight))
         };
@@ -124,6 +129,51 @@ impl MetadataStore {
         let known = self.cache.try_get_with_by_ref(location, read).await;
         known.map_err(|failure| Error::shared(&failure))
     }
+}
+
+/// Refuses a default that Iceberg's own reader has left out without a word, as it does with those it cannot read.
+fn check_defaults(table: &str, text: &[u8], metadata: &TableMetadata) -> Result<()> {
+    let unsupported = |feature: String| Error::Unsupported {
+        table: table.to_owned(),
+        feature,
+    };
+    let Ok(text) = serde_json::from_slice::<Value>(text) else {
+        return Err(unsupported("compressed metadata of format version 3".to_owned()));
+    };
+    for schema in text["schemas"].as_array().into_iter().flatten() {
+        let id = schema["schema-id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        let read = id.and_then(|id| metadata.schema_by_id(id));
+        for (field, name) in with_default(schema) {
+            let field = i32::try_from(field).ok();
+            let field = field.and_then(|field| read.and_then(|schema| schema.field_by_id(field)));
+            if field.is_none_or(|field| field.initial_default.is_none()) {
+                return Err(unsupported(format!("the default value of column {name}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The ids and names of all fields below a piece of a schema that have an initial default.
+fn with_default(of: &Value) -> Vec<(i64, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![of];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(all) => open.extend(all),
+            Value::Object(all) => {
+                if let (Some(id), Some(default)) = (value["id"].as_i64(), all.get("initial-default"))
+                    && !default.is_null()
+                {
+                    let name = value["name"].as_str().unwrap_or_default();
+                    found.push((id, name.to_owned()));
+                }
+                open.extend(all.values());
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn confused(table: &str, location: &str) -> Error {

@@ -120,8 +120,12 @@ fn partitioned(file: &PlannedFile, part: &Part, statistics: &Arc<Statistics>) ->
         version: None,
     };
     let bound = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-    PartitionedFile::new_from_meta(meta)
+    let part = PartitionedFile::new_from_meta(meta)
         .with_range(bound(part.start), bound(part.end))
         .with_statistics(Arc::clone(statistics))
-        .with_extension(Expected::of(file))
+        .with_extension(Expected::of(file));
+    match &file.deletes {
+        Some(deletes) => part.with_extension(Arc::clone(deletes)),
+        None => part,
+    }
 }

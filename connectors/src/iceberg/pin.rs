@@ -3,8 +3,9 @@
 //! A version is the snapshot's id, or `empty` for a table that has none. Columns may change without a new snapshot; then
 //! the id of the schema follows after a colon, so that one version always means the same columns too.
 
-use crate::{Error, Result, Version};
+use crate::{AsOf, Error, Result, Version};
 use ::iceberg::spec::{SchemaId, SchemaRef, SnapshotRef, TableMetadata};
+use std::collections::BTreeMap;
 
 /// The version of a table without a snapshot.
 const EMPTY: &str = "empty";
@@ -22,22 +23,81 @@ pub(super) struct Pin {
     pub(super) version: Version,
 }
 
+/// A branch or a tag.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Reference {
+    /// The snapshot it names.
+    pub(super) snapshot_id: i64,
+    /// `branch` or `tag`.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) max_ref_age_ms: Option<i64>,
+    pub(super) min_snapshots_to_keep: Option<i32>,
+    pub(super) max_snapshot_age_ms: Option<i64>,
+}
+
+/// The branches and tags of a table by their names.
+///
+/// Taken from the printed form: Iceberg's own look-up ends the process when a reference names no snapshot.
+pub(super) fn references(table: &str, metadata: &TableMetadata) -> Result<BTreeMap<String, Reference>> {
+    let read = |mut printed: serde_json::Value| match printed.get_mut("refs").map(serde_json::Value::take) {
+        Some(refs) if !refs.is_null() => serde_json::from_value(refs),
+        _ => Ok(BTreeMap::new()),
+    };
+    serde_json::to_value(metadata)
+        .and_then(read)
+        .map_err(|cause| Error::Corrupt {
+            table: table.to_owned(),
+            path: "refs".to_owned(),
+            cause: Box::new(cause),
+        })
+}
+
+/// The version that an earlier state has now. A branch has the newest columns, everything else those of its time.
+pub(super) fn as_of(table: &str, metadata: &TableMetadata, at: &AsOf) -> Result<Version> {
+    let gone = || Error::VersionGone {
+        table: table.to_owned(),
+        version: Version::new(at.to_string()),
+    };
+    let (id, branch) = match at {
+        AsOf::Version(name) => match references(table, metadata)?.get(name) {
+            Some(reference) => (reference.snapshot_id, reference.kind == "branch"),
+            None => (name.parse::<i64>().map_err(|_| gone())?, false),
+        },
+        AsOf::Timestamp(micros) => {
+            let mut log = metadata.history().iter().rev();
+            let last = log.find(|entry| entry.timestamp_ms.saturating_mul(1_000) <= *micros);
+            (last.ok_or_else(gone)?.snapshot_id, false)
+        }
+    };
+    let snapshot = metadata.snapshot_by_id(id).ok_or_else(gone)?;
+    let columns = if branch {
+        metadata.current_schema_id()
+    } else {
+        implied(Some(snapshot))
+    };
+    Ok(print(Some(snapshot), columns))
+}
+
 /// The table as it is now.
 pub(super) fn newest(metadata: &TableMetadata) -> Pin {
     let snapshot = metadata.current_snapshot().cloned();
     let columns = SchemaRef::clone(metadata.current_schema());
-    let name = snapshot
-        .as_ref()
-        .map_or_else(|| EMPTY.to_owned(), |snapshot| snapshot.snapshot_id().to_string());
-    let version = if columns.schema_id() == implied(snapshot.as_ref()) {
-        name
-    } else {
-        format!("{name}:{}", columns.schema_id())
-    };
     Pin {
+        version: print(snapshot.as_ref(), columns.schema_id()),
         snapshot,
         columns,
-        version: Version::new(version),
+    }
+}
+
+/// The printed form of a snapshot with some columns.
+fn print(snapshot: Option<&SnapshotRef>, columns: SchemaId) -> Version {
+    let name = snapshot.map_or_else(|| EMPTY.to_owned(), |snapshot| snapshot.snapshot_id().to_string());
+    if columns == implied(snapshot) {
+        Version::new(name)
+    } else {
+        Version::new(format!("{name}:{columns}"))
     }
 }
 

@@ -6,23 +6,56 @@
 //! - Top-level strings and binaries are views, the form that the Parquet reader makes without copying; nested ones are
 //!   plain, the form in which they come out of the file.
 
+use super::nested::Defaults;
+use super::values::scalar;
 use crate::iceberg::{COMMENT_KEY, FIELD_ID_KEY};
 use crate::{Error, Result};
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use iceberg::spec::{NestedField, PrimitiveType, Schema as IcebergSchema, Type};
+use iceberg::spec::{Literal, NestedField, PrimitiveType, Schema as IcebergSchema, Type};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The Arrow schema of an Iceberg schema.
+pub(super) fn to_arrow(schema: &IcebergSchema) -> Schema {
+    let fields = schema.as_struct().fields().iter();
+    Schema::new(fields.map(|field| top_level(field)).collect::<Fields>())
+}
+
+/// What fields are in files that were written before them, at every depth.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a column whose file-less value is not NULL.
-pub(super) fn to_arrow(table: &str, schema: &IcebergSchema) -> Result<Schema> {
-    let mut fields = Vec::new();
+/// [`Error::Unsupported`] for a default that is no plain value.
+pub(super) fn defaults(table: &str, schema: &IcebergSchema) -> Result<Defaults> {
+    let mut defaults = Defaults::new();
     for field in schema.as_struct().fields() {
-        fields.push(top_level(table, field)?);
+        let target = top_level(field).data_type().clone();
+        add_defaults(table, field, &target, &mut defaults)?;
     }
-    Ok(Schema::new(fields))
+    Ok(defaults)
+}
+
+fn add_defaults(table: &str, field: &NestedField, target: &DataType, into: &mut Defaults) -> Result<()> {
+    if let Some(default) = &field.initial_default {
+        let value = match (default, field.field_type.as_ref()) {
+            (Literal::Primitive(value), Type::Primitive(of)) => scalar(value, of, target),
+            _ => None,
+        };
+        let value = value.ok_or_else(|| Error::Unsupported {
+            table: table.to_owned(),
+            feature: format!("the default value of column {}", field.name),
+        })?;
+        into.insert(field.id, value);
+    }
+    let within: Vec<&NestedField> = match field.field_type.as_ref() {
+        Type::Primitive(_) => Vec::new(),
+        Type::Struct(of) => of.fields().iter().map(AsRef::as_ref).collect(),
+        Type::List(of) => vec![&of.element_field],
+        Type::Map(of) => vec![&of.key_field, &of.value_field],
+    };
+    for field in within {
+        add_defaults(table, field, &data_type(&field.field_type), into)?;
+    }
+    Ok(())
 }
 
 /// The same columns with plain strings and binaries in place of views: for rows that are handed on as they are, a view
@@ -55,20 +88,14 @@ pub(super) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(FIELD_ID_KEY).and_then(|id| id.parse().ok())
 }
 
-fn top_level(table: &str, field: &NestedField) -> Result<Field> {
-    if field.initial_default.is_some() {
-        let feature = format!("a default value of column {}", field.name);
-        return Err(Error::Unsupported {
-            table: table.to_owned(),
-            feature,
-        });
-    }
+/// A column of the table.
+pub(super) fn top_level(field: &NestedField) -> Field {
     let data_type = match field.field_type.as_ref() {
         Type::Primitive(PrimitiveType::String) => DataType::Utf8View,
         Type::Primitive(PrimitiveType::Binary) => DataType::BinaryView,
         other => data_type(other),
     };
-    Ok(make(field, data_type))
+    make(field, data_type)
 }
 
 fn nested(field: &NestedField) -> Field {

@@ -1,7 +1,8 @@
 //! What the optimiser may know of a file without opening it.
 //!
 //! Invariants:
-//! - Row and null counts are exact, as there are no deletes here: they answer `COUNT` without reading.
+//! - Row and null counts of a file without deletes are exact: they answer `COUNT` without reading. Where deletes apply,
+//!   nothing is exact: the numbers are those of the rows before them.
 //! - A bound is exact, and may answer `MIN` and `MAX`, only where a writer has no reason to widen it: not for strings and
 //!   binaries, which are cut short, and not for floats, which leave NaN out.
 
@@ -24,10 +25,15 @@ pub(super) fn of_file(of: &Snapshot, file: &PlannedFile) -> Statistics {
         .iter()
         .filter_map(|column| column.byte_size.get_value())
         .sum();
-    Statistics {
+    let all = Statistics {
         num_rows: rows,
         total_byte_size: Precision::Inexact(bytes),
         column_statistics: columns,
+    };
+    if file.deletes.is_some() {
+        all.to_inexact()
+    } else {
+        all
     }
 }
 

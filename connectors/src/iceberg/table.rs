@@ -7,12 +7,17 @@
 
 use super::adapter::FieldIdAdapterFactory;
 use super::blooms::{Asked, Blooms, Wanted};
+use super::deletes::cache::DeleteCache;
+use super::deletes::reader::DeleteReader;
 use super::files::{PlannedFile, Pruned, Snapshot, plan};
 use super::metadata::MetadataStore;
+use super::naming::Naming;
+use super::nested::Defaults;
 use super::partitions::group;
 use super::pruning::Pruner;
 use super::reader::{Footers, ReaderFactory};
 use super::schema::field_id;
+use super::source::IcebergSource;
 use super::warehouse::Warehouse;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -21,7 +26,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::memory::DataSourceExec;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -37,6 +42,9 @@ pub(super) struct IcebergTable {
     pub(super) warehouse: Warehouse,
     pub(super) footers: Footers,
     pub(super) blooms: Blooms,
+    pub(super) deletes: DeleteCache,
+    pub(super) naming: Naming,
+    pub(super) defaults: Arc<Defaults>,
 }
 
 #[async_trait]
@@ -100,7 +108,6 @@ impl IcebergTable {
         let before = files.len();
         let asked = Asked {
             readers: &self.readers(),
-            footers: &self.footers,
             blooms: &self.blooms,
         };
         let wanted = Wanted::of(&self.snapshot.schema, &conjuncts);
@@ -111,7 +118,12 @@ impl IcebergTable {
 
     fn readers(&self) -> ReaderFactory {
         let table = Arc::clone(&self.snapshot.table);
-        ReaderFactory::new(table, self.warehouse.clone(), self.footers.clone())
+        ReaderFactory::new(
+            table,
+            self.warehouse.clone(),
+            self.footers.clone(),
+            self.naming.clone(),
+        )
     }
 
     fn source(
@@ -127,17 +139,32 @@ impl IcebergTable {
             global: state.config_options().execution.parquet.clone(),
             ..Default::default()
         };
-        let source = ParquetSource::new(self.schema())
+        let readers = self.readers();
+        let adapters = FieldIdAdapterFactory {
+            table: Arc::clone(&self.snapshot.table),
+            may_hold_nan: Arc::new(self.may_hold_nan(files)),
+            defaults: Arc::clone(&self.defaults),
+        };
+        let plain = ParquetSource::new(self.schema())
             .with_table_parquet_options(options)
             // Where few rows pass, the other columns are decoded for those alone. Where many do, that costs more than it
             // saves, so it is no general setting.
             .with_pushdown_filters(is_by_key)
-            .with_parquet_file_reader_factory(Arc::new(self.readers()));
-        let adapters = FieldIdAdapterFactory {
-            table: Arc::clone(&self.snapshot.table),
-            may_hold_nan: Arc::new(self.may_hold_nan(files)),
-        };
-        let config = FileScanConfigBuilder::new(self.warehouse.url().clone(), Arc::new(source))
+            .with_parquet_file_reader_factory(Arc::new(readers.clone()));
+        let mut source: Arc<dyn FileSource> = Arc::new(plain);
+        let deletes = files.iter().any(|file| file.deletes.is_some());
+        let nested = |field: &arrow::datatypes::FieldRef| field.data_type().is_nested();
+        if deletes || self.snapshot.schema.fields().iter().any(nested) {
+            let deletes = deletes.then(|| DeleteReader {
+                metadata: Arc::clone(&self.snapshot.metadata),
+                warehouse: self.warehouse.clone(),
+                readers,
+                adapters: adapters.clone(),
+                cache: self.deletes.clone(),
+            });
+            source = Arc::new(IcebergSource::new(source, deletes));
+        }
+        let config = FileScanConfigBuilder::new(self.warehouse.url().clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
@@ -172,7 +199,10 @@ fn keep_first_rows(files: &mut Vec<PlannedFile>, limit: usize) {
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     files.retain(|file| {
         let wanted = rows < limit;
-        rows = rows.saturating_add(file.data().record_count());
+        // Of a file with deletes nobody knows how many rows are left.
+        if file.deletes.is_none() {
+            rows = rows.saturating_add(file.data().record_count());
+        }
         wanted
     });
 }

@@ -2,8 +2,15 @@
 
 mod blooms;
 mod damage;
+mod deletes;
+mod equality;
 mod evolution;
+mod foreign;
+mod history;
 mod law;
+mod model;
+mod naming;
+mod nested;
 mod partitions;
 mod pruning;
 

@@ -51,6 +51,13 @@ impl Warehouse {
         })
     }
 
+    /// The same folder under one more spelling of its root: that of the place where its tables were written.
+    #[cfg(test)]
+    pub(super) fn known_as(mut self, root: &str) -> Self {
+        self.roots.insert(0, PathBuf::from(root));
+        self
+    }
+
     /// The store, rooted at the warehouse.
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
@@ -109,6 +116,37 @@ impl Warehouse {
             .bytes()
             .await
             .map_err(|cause| self.lost(table, location, cause))
+    }
+
+    /// Reads `size` bytes of a file from `start` on, within the bound of the config.
+    pub(super) async fn read_range(
+        &self,
+        table: &str,
+        location: &str,
+        start: u64,
+        size: u64,
+    ) -> Result<Bytes> {
+        let path = self.path(table, location)?;
+        self.check_size(table, location, size)?;
+        let end = start.saturating_add(size);
+        let read = self.store.get_range(&path, start..end).await;
+        let bytes = read.map_err(|cause| match cause {
+            // A range that the file does not have is told as a plain failure.
+            object_store::Error::Generic { .. } => Error::Corrupt {
+                table: table.to_owned(),
+                path: location.to_owned(),
+                cause: Box::new(cause),
+            },
+            other => self.lost(table, location, other),
+        })?;
+        if u64::try_from(bytes.len()) == Ok(size) {
+            return Ok(bytes);
+        }
+        Err(Error::Corrupt {
+            table: table.to_owned(),
+            path: location.to_owned(),
+            cause: format!("{size} bytes from {start} on are not there").into(),
+        })
     }
 
     /// Refuses a metadata file above the bound of the config, before any of it is in memory.

@@ -195,30 +195,6 @@ async fn a_pin_keeps_its_columns() {
 }
 
 #[tokio::test]
-async fn a_change_inside_a_nested_column_is_refused() {
-    let lake = Lake::new().await;
-    let pair = |second: &str| {
-        let fields = vec![
-            column(3, "x", PrimitiveType::Int),
-            column(4, second, PrimitiveType::Int),
-        ];
-        NestedField::optional(1, "pair", Type::Struct(StructType::new(fields))).into()
-    };
-    lake.create("t", schema([pair("y"), column(2, "k", PrimitiveType::Int)]))
-        .await;
-    lake.append("t", "SELECT named_struct('x', 1, 'y', 2), 5").await;
-    lake.evolve("t", [pair("z"), column(2, "k", PrimitiveType::Int)])
-        .await;
-    let error = lake.refusal("t", "SELECT pair FROM t").await;
-    assert!(
-        matches!(Error::find(&error), Some(Error::Unsupported { feature, .. }) if feature.contains("pair")),
-        "{error}"
-    );
-    // The other columns stay readable.
-    assert_eq!(lake.ask("t", "SELECT k FROM t").await, "5");
-}
-
-#[tokio::test]
 async fn a_promotion_inside_a_nested_column_is_read() {
     let lake = Lake::new().await;
     let pair = |of: PrimitiveType| {
