@@ -12,7 +12,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// How many connections are open at a time, over all listeners.
+    /// How many connections each listener has open at a time; a full one leaves the probes of another reachable.
     pub connections_max: usize,
     /// How many calls of one connection run at a time.
     pub connection_calls_max: u32,
