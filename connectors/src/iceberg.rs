@@ -244,10 +244,19 @@ impl Connector for Iceberg {
     }
 
     async fn version_as_of(&self, schema: &str, name: &str, at: &AsOf) -> Result<Option<Version>> {
-        let Some(location) = self.catalog.location(schema, name).await? else {
-            return Ok(None);
-        };
         let full = format!("{schema}.{name}");
+        let Some(location) = self.catalog.location(schema, name).await? else {
+            let table = inspect::split(name).map(|(table, _)| table);
+            return match table {
+                Some(table) if self.catalog.location(schema, table).await?.is_some() => {
+                    Err(Error::Unsupported {
+                        table: full,
+                        feature: "a metadata table at an earlier state".to_owned(),
+                    })
+                }
+                _ => Ok(None),
+            };
+        };
         let metadata = self.store.metadata(&full, &location).await?;
         pin::as_of(&full, &metadata, at).map(Some)
     }

@@ -13,6 +13,7 @@ mod naming;
 mod nested;
 mod partitions;
 mod pruning;
+mod types;
 
 use super::fixture::{Lake, SCHEMA, answer, column, printed, register, schema};
 use crate::{Connector, Error, ErrorKind, TableEntry, TableKind, Version};

@@ -295,6 +295,11 @@ async fn a_metadata_table_is_pinned_to_a_metadata_file() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::VersionGone);
+    let past = lake
+        .source
+        .version_as_of(SCHEMA, "t$files", &AsOf::Timestamp(i64::MAX))
+        .await;
+    assert_eq!(past.unwrap_err().kind(), ErrorKind::Unsupported);
     assert!(table("t$nothing", None).await.unwrap().is_none());
     assert!(table("none$files", None).await.unwrap().is_none());
 }

@@ -185,6 +185,43 @@ fn defaulted(id: i32, name: &str, of: PrimitiveType, value: Literal, required: b
         .into()
 }
 
+/// A column `k`, a struct `s` of `inner`, and a column with a default for each kind of value.
+fn younger(inner: Vec<NestedFieldRef>) -> Vec<NestedFieldRef> {
+    vec![
+        column(1, "k", PrimitiveType::Int),
+        of(2, "s", pair(inner)),
+        defaulted(3, "i", PrimitiveType::Int, Literal::int(7), true),
+        defaulted(4, "t", PrimitiveType::String, Literal::string("text"), false),
+        defaulted(5, "d", PrimitiveType::Date, Literal::date(365), false),
+        defaulted(
+            6,
+            "n",
+            PrimitiveType::Decimal {
+                precision: 9,
+                scale: 2,
+            },
+            Literal::decimal(125),
+            false,
+        ),
+        defaulted(7, "f", PrimitiveType::Double, Literal::double(2.5), false),
+        defaulted(8, "b", PrimitiveType::Boolean, Literal::bool(true), false),
+        defaulted(
+            9,
+            "u",
+            PrimitiveType::Uuid,
+            Literal::uuid(uuid::Uuid::from_u128(5)),
+            false,
+        ),
+        defaulted(
+            10,
+            "z",
+            PrimitiveType::Timestamptz,
+            Literal::timestamptz(1_000_000),
+            false,
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn a_column_younger_than_a_file_has_its_initial_default_there() {
     let lake = Lake::new().await;
@@ -197,43 +234,7 @@ async fn a_column_younger_than_a_file_has_its_initial_default_there() {
         column(20, "x", PrimitiveType::Int),
         defaulted(21, "y", PrimitiveType::String, Literal::string("why"), true),
     ];
-    lake.evolve(
-        "t",
-        [
-            column(1, "k", PrimitiveType::Int),
-            of(2, "s", pair(inner)),
-            defaulted(3, "i", PrimitiveType::Int, Literal::int(7), true),
-            defaulted(4, "t", PrimitiveType::String, Literal::string("text"), false),
-            defaulted(5, "d", PrimitiveType::Date, Literal::date(365), false),
-            defaulted(
-                6,
-                "n",
-                PrimitiveType::Decimal {
-                    precision: 9,
-                    scale: 2,
-                },
-                Literal::decimal(125),
-                false,
-            ),
-            defaulted(7, "f", PrimitiveType::Double, Literal::double(2.5), false),
-            defaulted(8, "b", PrimitiveType::Boolean, Literal::bool(true), false),
-            defaulted(
-                9,
-                "u",
-                PrimitiveType::Uuid,
-                Literal::uuid(uuid::Uuid::from_u128(5)),
-                false,
-            ),
-            defaulted(
-                10,
-                "z",
-                PrimitiveType::Timestamptz,
-                Literal::timestamptz(1_000_000),
-                false,
-            ),
-        ],
-    )
-    .await;
+    lake.evolve("t", younger(inner)).await;
     lake.append(
         "t",
         "VALUES (3, named_struct('x', 3, 'y', 'new'), 8, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
