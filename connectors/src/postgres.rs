@@ -15,6 +15,7 @@ mod catalog;
 mod config;
 mod copy;
 mod decode;
+mod estimate;
 mod exec;
 mod failure;
 mod filter;
@@ -33,6 +34,7 @@ mod types;
 mod value;
 
 pub use config::{Config, TlsMode, Unconstrained, Unrepresentable};
+pub use estimate::Estimate;
 pub use exec::{Remote, RemoteExec};
 pub use matrix::Matrix;
 pub use password::Password;

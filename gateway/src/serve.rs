@@ -53,14 +53,16 @@ impl Running {
 /// # Errors
 /// Whatever cannot be opened: users, policies, keys, sources.
 pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>> {
-    let seal = config.seal.open(environment).map_err(|fault| Error::Malformed {
+    let malformed = |fault: crate::config::Fault| Error::Malformed {
         what: "configuration",
         problem: fault.to_string(),
-    })?;
+    };
+    let seal = config.seal.open(environment).map_err(malformed)?;
     let seal = Arc::new(seal);
     let identity = Arc::new(Identity::open(&config.identity, Arc::clone(&seal))?);
     let policies: Arc<dyn PolicyStore> = Arc::new(FileStore::open(&config.policies.file)?);
-    let engine = Engine::open(&config.planner, Arc::clone(&policies)).await?;
+    let planner = config.planner_with_secrets(environment).map_err(malformed)?;
+    let engine = Engine::open(&planner, Arc::clone(&policies)).await?;
     Ok(Arc::new(App {
         engine,
         identity,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::Registry;
+use connectors::{QueryScope, Registry};
 use futures::{StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
@@ -203,16 +203,22 @@ impl Engine {
                 change,
             ));
         }
-        let first = inner.run(request, query, &prepared, &resolution, 0).await?;
+        // One for all runs of the call: a source that keeps no versions shows them one state as well.
+        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)));
+        let first = inner
+            .run(request, query, &prepared, &resolution, 0, &scope)
+            .await?;
         let (request, query) = (request.clone(), query.clone());
         let running = inner.running.clone();
         let rest = stream::iter(1..rows).then(move |row| {
             let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
-            let prepared = Arc::clone(&prepared);
+            let (prepared, scope) = (Arc::clone(&prepared), Arc::clone(&scope));
             async move {
                 // The pins are those of the first row: one call reads one state of the lake.
                 let resolved = inner.prepare(&request, &query).await?.resolution;
-                inner.run(&request, &query, &prepared, &resolved, row).await
+                inner
+                    .run(&request, &query, &prepared, &resolved, row, &scope)
+                    .await
             }
         });
         let runs = stream::once(async move { Ok(first) }).chain(rest);

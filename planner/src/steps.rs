@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use connectors::QueryScope;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -49,11 +50,15 @@ impl Inner {
             .parameters
             .as_ref()
             .map_or(prepared.parameters.is_empty(), |batch| batch.num_rows() == 1);
-        let partitions =
-            match is_one_run && query.rows_max.is_none() && physical::can_be_cut(prepared.guard.plan()) {
-                true => self.partitions(request, query, &prepared, &resolution).await?,
-                false => Vec::new(),
-            };
+        // Parts are read by calls of their own, at other moments: without a version each would see other rows.
+        let is_cut = is_one_run
+            && query.rows_max.is_none()
+            && resolution.is_versioned
+            && physical::can_be_cut(prepared.guard.plan());
+        let partitions = match is_cut {
+            true => self.partitions(request, query, &prepared, &resolution).await?,
+            false => Vec::new(),
+        };
         Ok(Described {
             kind: prepared.kind.clone(),
             schema,
@@ -218,6 +223,7 @@ impl Inner {
         prepared: &Prepared,
         resolution: &Resolution,
         row: usize,
+        scope: &Arc<QueryScope>,
     ) -> Result<Run> {
         let guard = self.bound(prepared, query, row)?;
         let target = query.partition.map(|partition| partition.target);
@@ -228,7 +234,7 @@ impl Inner {
         }
         Ok(Run {
             plan,
-            task: self.sessions.task(&state)?,
+            task: self.sessions.task(&state, scope)?,
             partition: query.partition.map(|partition| partition.index),
         })
     }

@@ -109,16 +109,20 @@ struct Listing {
 #[derive(Debug)]
 pub(super) struct Catalog {
     pool: Pool,
-    listing: Cache<(), Arc<Listing>>,
-    tables: Cache<(String, String), Arc<Described>>,
+    /// Both by the number of changes that were met, so that what was told before a change is left behind.
+    listing: Cache<u64, Arc<Listing>>,
+    tables: Cache<TableKey, Arc<Described>>,
 }
+
+/// Changes met, schema, name.
+type TableKey = (u64, String, String);
 
 impl Catalog {
     pub(super) fn new(pool: Pool) -> Self {
         let ttl = Duration::from_millis(pool.config().catalog_ttl_ms);
         let entries = pool.config().catalog_entries;
         Self {
-            listing: Cache::builder().max_capacity(1).time_to_live(ttl).build(),
+            listing: Cache::builder().max_capacity(2).time_to_live(ttl).build(),
             tables: Cache::builder().max_capacity(entries).time_to_live(ttl).build(),
             pool,
         }
@@ -138,7 +142,7 @@ impl Catalog {
 
     async fn listing(&self) -> Result<Arc<Listing>> {
         let pool = self.pool.clone();
-        let found = self.listing.try_get_with((), async move {
+        let found = self.listing.try_get_with(self.pool.changes(), async move {
             let task = pool.spawn({
                 let pool = pool.clone();
                 async move { list(&pool).await }
@@ -152,7 +156,12 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::VersionGone`] when it is not as it was at `at`, [`Error::Unavailable`] when the source does not answer.
-    pub(super) async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<Arc<Described>>> {
+    pub(super) async fn table(
+        &self,
+        schema: &str,
+        name: &str,
+        at: Option<&Version>,
+    ) -> Result<Option<Arc<Described>>> {
         if !is_shown(self.pool.config(), schema) || schema.contains('\0') || name.contains('\0') {
             return Ok(None);
         }
@@ -161,7 +170,7 @@ impl Catalog {
         if found.as_ref().is_some_and(|table| table.version == *at) {
             return Ok(found);
         }
-        self.forget(schema, name).await;
+        self.tables.invalidate(&self.key(schema, name)).await;
         match self.kept(schema, name).await? {
             Some(table) if table.version == *at => Ok(Some(table)),
             Some(table) => Err(changed(&Subject {
@@ -172,16 +181,14 @@ impl Catalog {
         }
     }
 
-    /// Asks for a table anew the next time.
-    pub(super) async fn forget(&self, schema: &str, name: &str) {
-        let key = (schema.to_owned(), name.to_owned());
-        self.tables.invalidate(&key).await;
+    fn key(&self, schema: &str, name: &str) -> TableKey {
+        (self.pool.changes(), schema.to_owned(), name.to_owned())
     }
 
     async fn kept(&self, schema: &str, name: &str) -> Result<Option<Arc<Described>>> {
-        let key = (schema.to_owned(), name.to_owned());
-        let (pool, asked) = (self.pool.clone(), key.clone());
-        let found = self.tables.try_get_with(key, async move {
+        let pool = self.pool.clone();
+        let asked = (schema.to_owned(), name.to_owned());
+        let found = self.tables.try_get_with(self.key(schema, name), async move {
             let task = pool.spawn({
                 let pool = pool.clone();
                 async move { describe(&pool, asked).await }
@@ -289,8 +296,15 @@ async fn describe(pool: &Pool, (schema, name): (String, String)) -> Result<Optio
         return Ok(None);
     };
     let mapping = Mapping::new(&types, pool.config());
-    let mapped: Vec<_> = columns.iter().map(|column| mapping.column(column.oid, column.modifier)).collect();
-    let fields: Vec<_> = columns.iter().zip(&mapped).map(|(column, mapped)| field(column, mapped)).collect();
+    let mapped: Vec<_> = columns
+        .iter()
+        .map(|column| mapping.column(column.oid, column.modifier))
+        .collect();
+    let fields: Vec<_> = columns
+        .iter()
+        .zip(&mapped)
+        .map(|(column, mapped)| field(column, mapped))
+        .collect();
     Ok(Some(Described {
         version: version(oid, kind, &columns, &types, &mapped),
         schema_name: schema,
@@ -309,8 +323,12 @@ async fn describe(pool: &Pool, (schema, name): (String, String)) -> Result<Optio
 
 /// Every column may be NULL: a NOT NULL that is dropped between plan and run must not make a predicate constant.
 fn field(column: &ColumnRow, mapped: &Mapped) -> Field {
-    let metadata = column.comment.iter().map(|comment| (COMMENT_KEY.to_owned(), comment.clone()));
-    Field::new(&column.name, mapped.data_type.clone(), true).with_metadata(metadata.collect::<HashMap<_, _>>())
+    let metadata = column
+        .comment
+        .iter()
+        .map(|comment| (COMMENT_KEY.to_owned(), comment.clone()));
+    Field::new(&column.name, mapped.data_type.clone(), true)
+        .with_metadata(metadata.collect::<HashMap<_, _>>())
 }
 
 /// A fingerprint of what a plan depends on: which table it is, its columns, and how they are read. The rows are those of

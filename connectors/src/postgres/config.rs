@@ -357,7 +357,10 @@ fn parse_url(url: &str) -> Result<tokio_postgres::Config> {
     let parsed = url.parse::<tokio_postgres::Config>().ok().filter(|_| fits);
     let parsed = parsed.ok_or_else(|| invalid("url", "must be postgres://USER@HOST:PORT/DATABASE"))?;
     if parsed.get_password().is_some() {
-        return Err(invalid("url", "must not hold a password; the key password refers to one"));
+        return Err(invalid(
+            "url",
+            "must not hold a password; the key password refers to one",
+        ));
     }
     if url.contains('?') {
         return Err(invalid("url", "takes no parameters; each has a key of its own"));
@@ -388,10 +391,7 @@ mod tests {
         assert_eq!(address.user, "reader");
         config.port = Some(6432);
         config.host = Some("/run/postgresql".to_owned());
-        assert_eq!(
-            config.address().unwrap().printed(),
-            "/run/postgresql:6432/sales"
-        );
+        assert_eq!(config.address().unwrap().printed(), "/run/postgresql:6432/sales");
         assert_eq!(
             url("postgres://u@h").unwrap().address().unwrap().printed(),
             "h:5432/u"

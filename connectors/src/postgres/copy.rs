@@ -128,7 +128,8 @@ impl CopyReader {
             match i32::from_be_bytes(*length) {
                 -1 => self.fields.push(None),
                 length => {
-                    let length = usize::try_from(length).map_err(|_| BadStream("a field of negative length"))?;
+                    let length =
+                        usize::try_from(length).map_err(|_| BadStream("a field of negative length"))?;
                     if bytes.len() - at < length {
                         return Ok(Found::Part);
                     }
@@ -147,7 +148,10 @@ fn header(bytes: &[u8]) -> Result<Option<usize>, BadStream> {
     if bytes[..known] != SIGNATURE[..known] {
         return Err(BadStream("another signature than that of a binary COPY"));
     }
-    let Some(after) = bytes.get(SIGNATURE.len()..).and_then(|after| after.first_chunk::<8>()) else {
+    let Some(after) = bytes
+        .get(SIGNATURE.len()..)
+        .and_then(|after| after.first_chunk::<8>())
+    else {
         return Ok(None);
     };
     let [a, b, c, d, e, f, g, h] = *after;
@@ -194,7 +198,10 @@ mod tests {
         let whole = read(&[&bytes]).unwrap();
         assert_eq!(
             whole,
-            (vec![vec![Some(vec![7]), None], vec![Some(vec![]), Some(vec![1, 2])]], true)
+            (
+                vec![vec![Some(vec![7]), None], vec![Some(vec![]), Some(vec![1, 2])]],
+                true
+            )
         );
         for cut in 0..bytes.len() {
             let (front, back) = bytes.split_at(cut);

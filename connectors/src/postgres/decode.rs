@@ -289,7 +289,9 @@ fn interval(raw: [u8; 16]) -> Result<IntervalMonthDayNano, Bad> {
         return Err(Bad::Value("an infinite interval"));
     }
     let nanos = micros.checked_mul(1_000);
-    let nanos = nanos.ok_or(Bad::Value("an interval of more hours than Arrow counts nanoseconds"))?;
+    let nanos = nanos.ok_or(Bad::Value(
+        "an interval of more hours than Arrow counts nanoseconds",
+    ))?;
     Ok(IntervalMonthDayNano::new(months, days, nanos))
 }
 
@@ -301,7 +303,9 @@ fn fixed<const N: usize>(raw: &[u8]) -> Result<[u8; N], Bad> {
 
 /// Takes `N` bytes from the front.
 fn take<const N: usize>(raw: &mut &[u8]) -> Result<[u8; N], Bad> {
-    let (front, rest) = raw.split_first_chunk::<N>().ok_or(Bad::Shape("a field that ends early"))?;
+    let (front, rest) = raw
+        .split_first_chunk::<N>()
+        .ok_or(Bad::Shape("a field that ends early"))?;
     *raw = rest;
     Ok(*front)
 }

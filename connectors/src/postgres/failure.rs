@@ -81,12 +81,16 @@ impl Origin {
                 source_name: self.source.to_string(),
             },
             (_, "42P01" | "42703" | "42704" | "3F000") => changed(subject),
+            // Our statement fitted the columns of its time: an operator between other types has none.
+            (_, "42883" | "42804" | "42846") if subject.version.is_some() => changed(subject),
             (_, "42501") => refused("its role may not read this"),
             ("08" | "57", _) => unavailable("the server ended the connection"),
             ("53", _) => unavailable("the server is out of connections or other means"),
             ("28", _) => unavailable("the server does not accept the user or the password"),
             (_, "3D000") => unavailable("the server has no such database"),
-            ("40" | "55" | "25", _) => unavailable("the server could not keep the statement's snapshot or lock"),
+            ("40" | "55" | "25", _) => {
+                unavailable("the server could not keep the statement's snapshot or lock")
+            }
             ("22", _) => refused("a value makes the source's own expression fail"),
             ("0A", _) => refused("the source does not support this"),
             ("42", _) => refused("the source does not understand the statement"),

@@ -14,6 +14,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -67,15 +68,22 @@ fn programs() -> PathBuf {
         .filter(|bin| bin.join("initdb").exists())
         .collect();
     let number = |bin: &PathBuf| {
-        let version = bin.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        let version = bin
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
         version.and_then(|version| version.parse::<u32>().ok())
     };
     found.sort_by_key(number);
     if let Some(bin) = found.pop() {
         return bin;
     }
-    let which = Command::new("sh").args(["-c", "dirname \"$(command -v initdb)\""]).output();
-    let bin = which.map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or_default();
+    let which = Command::new("sh")
+        .args(["-c", "dirname \"$(command -v initdb)\""])
+        .output();
+    let bin = which
+        .map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
+        .unwrap_or_default();
     assert!(
         bin.join("initdb").exists(),
         "these tests need a Postgres server: install the package `postgresql` (Debian) or put initdb into PATH"
@@ -85,12 +93,20 @@ fn programs() -> PathBuf {
 
 fn start() -> Server {
     let bin = programs();
-    let folder = tempfile::Builder::new().prefix("lakegate-pg-").tempdir().unwrap().keep();
+    let folder = tempfile::Builder::new()
+        .prefix("lakegate-pg-")
+        .tempdir()
+        .unwrap()
+        .keep();
     // The server refuses to run as root.
     let is_root = std::fs::metadata(&folder).unwrap().uid() == 0;
     let mut command = if is_root {
         let user = ["postgres", "nobody"].into_iter().find(|user| {
-            let known = Command::new("id").arg(user).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let known = Command::new("id")
+                .arg(user)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
             known.is_ok_and(|status| status.success())
         });
         let user = user.expect("these tests run the server as `postgres` or `nobody`: make such a user");
@@ -104,9 +120,15 @@ fn start() -> Server {
         command.args(["-c", SCRIPT]);
         command
     };
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let mut shell = command
         .current_dir(&folder)
+        // What interrupts the tests must not interrupt the one that cleans up behind them.
+        .process_group(0)
         .env("BIN", &bin)
         .env("DIR", &folder)
         .env("PORT", port.to_string())
@@ -117,10 +139,15 @@ fn start() -> Server {
         .expect("these tests need `runuser` (package util-linux) when they run as root");
     let guard = shell.stdin.take().unwrap();
     let mut line = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(shell.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     if line.trim() != "ready" {
         let out = shell.wait_with_output().unwrap();
-        panic!("the Postgres server did not start: {}", String::from_utf8_lossy(&out.stderr));
+        panic!(
+            "the Postgres server did not start: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     Server {
         folder,
@@ -133,7 +160,11 @@ fn start() -> Server {
 impl Server {
     async fn connect(&self, database: &str) -> Client {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.folder).port(self.port).user("owner").dbname(database);
+        config
+            .host_path(&self.folder)
+            .port(self.port)
+            .user("owner")
+            .dbname(database);
         let (client, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
         client
@@ -157,7 +188,10 @@ impl Database {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let first = server().connect("postgres").await;
-        first.batch_execute(&format!("CREATE DATABASE {name} {words}")).await.unwrap();
+        first
+            .batch_execute(&format!("CREATE DATABASE {name} {words}"))
+            .await
+            .unwrap();
         let admin = server().connect(&name).await;
         Self { name, admin }
     }
@@ -225,7 +259,10 @@ pub(super) async fn context_with(source: &Postgres, names: &[&str], config: Sess
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests of a connector have no planner")]
-pub(super) async fn try_ask(context: &SessionContext, sql: &str) -> datafusion::error::Result<Vec<RecordBatch>> {
+pub(super) async fn try_ask(
+    context: &SessionContext,
+    sql: &str,
+) -> datafusion::error::Result<Vec<RecordBatch>> {
     context.sql(sql).await?.collect().await
 }
 
@@ -239,10 +276,16 @@ pub(super) fn printed(batches: &[RecordBatch]) -> String {
     let options = FormatOptions::default();
     let mut lines = Vec::new();
     for batch in batches {
-        let columns: Vec<_> =
-            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+            .collect();
         for row in 0..batch.num_rows() {
-            let fields: Vec<_> = columns.iter().map(|column| column.value(row).to_string()).collect();
+            let fields: Vec<_> = columns
+                .iter()
+                .map(|column| column.value(row).to_string())
+                .collect();
             lines.push(fields.join("|"));
         }
     }
@@ -252,8 +295,13 @@ pub(super) fn printed(batches: &[RecordBatch]) -> String {
 /// The one remote statement of a query's plan, as EXPLAIN shows it; panics if there are none or several.
 pub(super) async fn remote_sql(context: &SessionContext, sql: &str) -> String {
     let all = remote_plan(context, sql).await;
-    let mut found = all.split("sql=").skip(1).map(|rest| rest.lines().next().unwrap().to_owned());
-    let first = found.next().unwrap_or_else(|| panic!("no remote statement in\n{all}"));
+    let mut found = all
+        .split("sql=")
+        .skip(1)
+        .map(|rest| rest.lines().next().unwrap().to_owned());
+    let first = found
+        .next()
+        .unwrap_or_else(|| panic!("no remote statement in\n{all}"));
     assert!(found.next().is_none(), "several remote statements in\n{all}");
     first
 }
@@ -261,8 +309,16 @@ pub(super) async fn remote_sql(context: &SessionContext, sql: &str) -> String {
 /// The physical plan, printed.
 #[expect(clippy::disallowed_methods, reason = "tests of a connector have no planner")]
 pub(super) async fn remote_plan(context: &SessionContext, sql: &str) -> String {
-    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
-    datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string()
+    let plan = context
+        .sql(sql)
+        .await
+        .unwrap()
+        .create_physical_plan()
+        .await
+        .unwrap();
+    datafusion::physical_plan::displayable(plan.as_ref())
+        .indent(false)
+        .to_string()
 }
 
 /// A statement of ours, for tests below the tables.
@@ -278,7 +334,9 @@ pub(super) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn()
         }
     };
     let patience = std::time::Duration::from_secs(20);
-    tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(patience, wait)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Ends the server's shell politely when a test wants its own; unused handles are closed by the system.

@@ -40,8 +40,9 @@ impl Password {
             Self::Environment(name) => Err(invalid("password", &format!("the variable {name} is not set"))),
             Self::File(path) => {
                 let read = tokio::fs::read_to_string(path).await;
-                let unreadable =
-                    |error: std::io::Error| invalid("password", &format!("{} cannot be read: {error}", path.display()));
+                let unreadable = |error: std::io::Error| {
+                    invalid("password", &format!("{} cannot be read: {error}", path.display()))
+                };
                 read.map(|text| text.trim().to_owned()).map_err(unreadable)
             }
         }
@@ -83,7 +84,8 @@ impl Serialize for Password {
 impl<'de> Deserialize<'de> for Password {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        Self::try_from(text.as_str()).map_err(|_| de::Error::custom("a secret is a reference, `file:PATH` or `env:NAME`"))
+        Self::try_from(text.as_str())
+            .map_err(|_| de::Error::custom("a secret is a reference, `file:PATH` or `env:NAME`"))
     }
 }
 
@@ -94,7 +96,12 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_a_reference_and_never_printed() {
         assert!(Password::try_from("hunter2").is_err());
-        assert!(!Password::try_from("hunter2").unwrap_err().to_string().contains("hunter2"));
+        assert!(
+            !Password::try_from("hunter2")
+                .unwrap_err()
+                .to_string()
+                .contains("hunter2")
+        );
         let mut password = Password::try_from("env:PW").unwrap();
         assert!(password.read().await.is_err());
         assert!(password.fill(|_| None).unwrap_err().to_string().contains("PW"));

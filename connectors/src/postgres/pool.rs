@@ -46,6 +46,8 @@ struct Inner {
     idle: Mutex<Vec<Idle>>,
     /// When the server was last found not to answer.
     silent: Mutex<Option<Instant>>,
+    /// How often the server was found to have other tables than the catalog says.
+    changes: AtomicU64,
 }
 
 struct Idle {
@@ -81,6 +83,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(config.pool_max)),
             idle: Mutex::default(),
             silent: Mutex::default(),
+            changes: AtomicU64::new(0),
         })))
     }
 
@@ -95,6 +98,17 @@ impl Pool {
 
     pub(super) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// How often the server was found to have other tables than the catalog says; what was told before is not believed
+    /// any more.
+    pub(super) fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Relaxed)
+    }
+
+    /// The server has other tables than the catalog says.
+    pub(super) fn note_change(&self) {
+        self.0.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Runs `work` on the runtime that waits for sockets; it is stopped when the returned task is dropped.
@@ -121,6 +135,21 @@ impl Pool {
                 patience.as_millis()
             )));
         };
+        self.fill(permit).await
+    }
+
+    /// As [`Pool::lease`], but none when all connections are in use.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server does not answer.
+    pub(super) async fn lease_now(&self) -> Result<Option<Lease>> {
+        match Arc::clone(&self.0.permits).try_acquire_owned() {
+            Ok(permit) => self.fill(permit).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn fill(&self, permit: OwnedSemaphorePermit) -> Result<Lease> {
         let connection = match self.reuse() {
             Some(connection) => connection,
             None => self.open().await?,
@@ -231,7 +260,10 @@ impl Drop for Lease {
         self.pool.0.io.spawn(async move {
             // Whether it was heard does not matter: the connection is closed in any case.
             let heard = timeout(GOODBYE, session::cancel(&connection.cancel, &tls)).await;
-            tracing::debug!(heard = matches!(heard, Ok(Ok(()))), "cancelled a remote statement");
+            tracing::debug!(
+                heard = matches!(heard, Ok(Ok(()))),
+                "cancelled a remote statement"
+            );
             close(connection).await;
             drop(permit);
         });
@@ -240,13 +272,17 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }
 
 /// Says goodbye, and cuts the connection when the server does not listen.
 async fn close(connection: Connection) {
-    let Connection { client, mut driver, .. } = connection;
+    let Connection {
+        client, mut driver, ..
+    } = connection;
     drop(client);
     if timeout(GOODBYE, &mut driver).await.is_err() {
         driver.abort();

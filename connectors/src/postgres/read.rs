@@ -142,7 +142,11 @@ impl Reading {
             let (pool, query) = (pool.clone(), Arc::clone(&query));
             async move {
                 let reader = snapshot.reader(&pool, deadline).await?;
-                send(&pool, &query, reader).await
+                let sent = send(&pool, &query, reader).await;
+                if matches!(sent, Err(Error::VersionGone { .. } | Error::NotFound { .. })) {
+                    pool.note_change();
+                }
+                sent
             }
         });
         let started = task.done().await?;
@@ -177,7 +181,8 @@ impl Reading {
             }
             self.bytes_read.add(self.batch.bytes - before);
             if self.batch.bytes > self.memory.size() {
-                self.memory.try_grow(RESERVATION_STEP.max(self.batch.bytes - self.memory.size()))?;
+                self.memory
+                    .try_grow(RESERVATION_STEP.max(self.batch.bytes - self.memory.size()))?;
             }
         }
         let batch = self.batch.finish()?;
@@ -198,7 +203,9 @@ impl Reading {
                 let Some(piece) = piece else {
                     return match reader.is_whole() {
                         true => Ok(false),
-                        false => Err(self.batch.damaged(Broken::Stream(BadStream("the end is missing")))),
+                        false => Err(self
+                            .batch
+                            .damaged(Broken::Stream(BadStream("the end is missing")))),
                     };
                 };
                 let _timed = self.metrics.elapsed_compute().timer();
@@ -243,7 +250,11 @@ async fn send(pool: &Pool, query: &RemoteQuery, reader: Reader) -> Result<Starte
         }
     };
     tracing::debug!(source = %pool.origin().source, sql = %query.sql, "sent a remote statement");
-    Ok(Started { rows, columns, reader })
+    Ok(Started {
+        rows,
+        columns,
+        reader,
+    })
 }
 
 fn columns(

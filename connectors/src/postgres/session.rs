@@ -51,7 +51,12 @@ const VERSION_MIN: u32 = 120_000;
 /// # Errors
 /// [`Error::Unavailable`] when the server does not answer or refuses us, [`Error::Invalid`] for a password that cannot
 /// be read.
-pub(super) async fn open(config: &Config, address: &Address, tls: &Tls, origin: &Origin) -> Result<Connection> {
+pub(super) async fn open(
+    config: &Config,
+    address: &Address,
+    tls: &Tls,
+    origin: &Origin,
+) -> Result<Connection> {
     let mut target = tokio_postgres::Config::new();
     target
         .host(&address.host)
@@ -79,7 +84,12 @@ pub(super) async fn open(config: &Config, address: &Address, tls: &Tls, origin: 
     };
     let mut setup = SETTINGS.to_owned();
     // Writing into a String cannot fail.
-    write!(setup, ";\nSET statement_timeout = {};\n{QUESTIONS}", config.statement_timeout_ms).ok();
+    write!(
+        setup,
+        ";\nSET statement_timeout = {};\n{QUESTIONS}",
+        config.statement_timeout_ms
+    )
+    .ok();
     let answers = client.simple_query(&setup).await.map_err(failed)?;
     let facts = Arc::new(facts(&answers, origin)?);
     Ok(Connection {
@@ -108,7 +118,10 @@ fn facts(answers: &[SimpleQueryMessage], origin: &Origin) -> Result<Facts> {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
-    let answer = |place: usize| row.and_then(|row| row.try_get(place).ok().flatten()).unwrap_or_default();
+    let answer = |place: usize| {
+        row.and_then(|row| row.try_get(place).ok().flatten())
+            .unwrap_or_default()
+    };
     if answer(0) != "on" {
         return Err(origin.unavailable("the server does not read strings as the standard says"));
     }

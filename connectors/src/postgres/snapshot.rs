@@ -4,6 +4,9 @@
 //! query that comes later imports it, or reads in the leader's transaction once that is free. When several scans are
 //! known from the start, the snapshot is held on a connection of its own, so that no scan's end takes it away.
 //!
+//! A query that holds a connection must not wait for another one for ever, or all queries may: when all connections are
+//! in use, the one that holds the snapshot reads as well, and a scan that waits takes it when it is free again.
+//!
 //! Invariants:
 //! - All scans of a query see the same rows. A scan that cannot have the snapshot of the others fails.
 //! - The transactions end with the query: what is kept here is given back when the query's scope is dropped.
@@ -14,7 +17,9 @@ use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::Notify;
 use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
 
 /// The snapshot of one query at one source.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub(super) struct QuerySnapshot {
     /// Held while the snapshot is taken, so that it is taken once.
     taking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    /// Told when the leader's connection comes back.
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -71,38 +78,63 @@ impl QuerySnapshot {
     /// [`Error::Unavailable`] when there is no connection, or when the snapshot has gone with the scan that led.
     pub(super) async fn reader(self: &Arc<Self>, pool: &Pool, deadline: Option<Instant>) -> Result<Reader> {
         let taking = self.taking.lock().await;
-        let id = match self.known() {
-            Known::Free(lease) => {
-                return Ok(Reader {
-                    lease,
-                    home: Some(Arc::clone(self)),
-                });
+        if matches!(&*self.state(), State::New) {
+            let lease = pool.lease(deadline).await?;
+            let (lease, id) = begin(pool, deadline, lease, None).await?;
+            let id = id.ok_or_else(|| pool.origin().unavailable("the server gave no name to its snapshot"))?;
+            if self.scans.load(Ordering::Relaxed) <= 1 {
+                self.set(State::Led { id, idle: None });
+                return Ok(self.leader(lease));
             }
-            Known::Id(id) => id,
-            Known::Nothing => {
-                let (lease, id) = export(pool, deadline).await?;
-                if self.scans.load(Ordering::Relaxed) <= 1 {
-                    self.set(State::Led { id, idle: None });
-                    return Ok(Reader {
-                        lease,
-                        home: Some(Arc::clone(self)),
-                    });
-                }
-                self.set(State::Held {
-                    id: id.clone(),
-                    holder: lease,
-                });
-                id
-            }
-        };
+            self.set(State::Held { id, holder: lease });
+        }
         drop(taking);
-        let lease = begin(pool, deadline, Some(&id)).await?.0;
-        Ok(Reader { lease, home: None })
+        loop {
+            let id = match self.known() {
+                Known::Free(lease) => return Ok(self.leader(lease)),
+                Known::Id(id) => id,
+            };
+            let lease = match pool.lease_now().await? {
+                Some(lease) => lease,
+                None => match self.take_holder() {
+                    Some(lease) => return Ok(self.leader(lease)),
+                    None => tokio::select! {
+                        lease = pool.lease(deadline) => lease?,
+                        () = self.freed.notified() => continue,
+                    },
+                },
+            };
+            let (lease, _) = begin(pool, deadline, lease, Some(&id)).await?;
+            return Ok(Reader { lease, home: None });
+        }
+    }
+
+    fn leader(self: &Arc<Self>, lease: Lease) -> Reader {
+        Reader {
+            lease,
+            home: Some(Arc::clone(self)),
+        }
+    }
+
+    /// The connection that holds the snapshot, to read on it.
+    fn take_holder(&self) -> Option<Lease> {
+        let mut state = self.state();
+        match std::mem::take(&mut *state) {
+            State::Held { id, holder } => {
+                *state = State::Led { id, idle: None };
+                Some(holder)
+            }
+            other => {
+                *state = other;
+                None
+            }
+        }
     }
 
     fn known(&self) -> Known {
         match &mut *self.state() {
-            State::New => Known::Nothing,
+            // Not after the first scan has asked, which each scan does first.
+            State::New => Known::Id(String::new()),
             State::Held { id, .. } => Known::Id(id.clone()),
             State::Led { id, idle } => match idle.take() {
                 Some(lease) => Known::Free(lease),
@@ -113,7 +145,10 @@ impl QuerySnapshot {
 
     fn keep(&self, lease: Lease) {
         match &mut *self.state() {
-            State::Led { idle, .. } => *idle = Some(lease),
+            State::Led { idle, .. } => {
+                *idle = Some(lease);
+                self.freed.notify_one();
+            }
             State::New | State::Held { .. } => lease.release(),
         }
     }
@@ -128,7 +163,6 @@ impl QuerySnapshot {
 }
 
 enum Known {
-    Nothing,
     Id(String),
     Free(Lease),
 }
@@ -137,37 +171,44 @@ impl Drop for QuerySnapshot {
     fn drop(&mut self) {
         match std::mem::take(&mut *self.state()) {
             State::Held { holder, .. } => holder.release(),
-            State::Led { idle: Some(lease), .. } => lease.release(),
+            State::Led {
+                idle: Some(lease), ..
+            } => lease.release(),
             State::Led { idle: None, .. } | State::New => {}
         }
     }
 }
 
-async fn export(pool: &Pool, deadline: Option<Instant>) -> Result<(Lease, String)> {
-    let (lease, id) = begin(pool, deadline, None).await?;
-    match id {
-        Some(id) => Ok((lease, id)),
-        None => Err(pool.origin().unavailable("the server gave no name to its snapshot")),
-    }
-}
-
 /// Begins a transaction in the snapshot `id`, or in a new one whose name is then returned.
-async fn begin(pool: &Pool, deadline: Option<Instant>, id: Option<&str>) -> Result<(Lease, Option<String>)> {
+async fn begin(
+    pool: &Pool,
+    deadline: Option<Instant>,
+    lease: Lease,
+    id: Option<&str>,
+) -> Result<(Lease, Option<String>)> {
     let text = statement(pool, deadline, id)?;
-    let lease = pool.lease(deadline).await?;
+    let failed = |error: tokio_postgres::Error| match (id, error.code().map(SqlState::code)) {
+        // The name is no more, or it never was one.
+        (Some(_), Some("22023" | "42704")) => pool.origin().unavailable("the snapshot of the query is gone"),
+        _ => pool.origin().failure(&Subject::default(), error),
+    };
     match lease.client()?.simple_query(&text).await {
         Ok(answers) => Ok((lease, name(&answers))),
         // A connection that was kept may have died since; nothing was read on it, so another one is tried.
-        Err(error) if error.code().is_none() => {
+        Err(error) if is_gone(&error) => {
             drop(lease);
             pool.forget();
             let lease = pool.lease(deadline).await?;
-            let answers = lease.client()?.simple_query(&text).await;
-            let answers = answers.map_err(|error| pool.origin().failure(&Subject::default(), error))?;
+            let answers = lease.client()?.simple_query(&text).await.map_err(failed)?;
             Ok((lease, name(&answers)))
         }
-        Err(error) => Err(pool.origin().failure(&Subject::default(), error)),
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// Whether the connection has ended: without a word, or with the server's word that it was ended.
+fn is_gone(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|state| state.code().starts_with("57P"))
 }
 
 fn statement(pool: &Pool, deadline: Option<Instant>, id: Option<&str>) -> Result<String> {
@@ -188,7 +229,11 @@ fn statement(pool: &Pool, deadline: Option<Instant>, id: Option<&str>) -> Result
         Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
             text.push_str(&format!("; SET TRANSACTION SNAPSHOT '{id}'"));
         }
-        Some(_) => return Err(pool.origin().unavailable("the server gave an odd name to its snapshot")),
+        Some(_) => {
+            return Err(pool
+                .origin()
+                .unavailable("the server gave an odd name to its snapshot"));
+        }
         None => text.push_str("; SELECT pg_catalog.pg_export_snapshot()"),
     }
     Ok(text)

@@ -161,29 +161,25 @@ fn quote(raw: &str, quote: char, text: &mut String) {
     text.push(quote);
 }
 
-/// A table as a derived table with generated names: `(SELECT "a" AS c0, ... FROM "s"."t") AS t0`. `ctid` is added as
-/// `r0` when asked for.
+/// A table as a derived table with generated names: `(SELECT "a" AS c0, "d" AS c3 FROM "s"."t") AS t0`. A column is
+/// called after the number it comes with; those that are not used need not be there. `ctid` is `r0` when asked for.
 ///
 /// # Errors
 /// [`Unwritable`] for a name that no server can have.
 pub fn relation(
-    schema: &str,
-    table: &str,
-    columns: &[&str],
+    (schema, table): (&str, &str),
+    columns: &[(usize, &str)],
     with_ctid: bool,
     number: usize,
 ) -> Result<Sql, Unwritable> {
-    let mut sql = Sql::word("(SELECT ");
-    for (place, column) in columns.iter().enumerate() {
-        if place > 0 {
-            sql.push(", ");
-        }
-        sql.name(column)?.push(" AS ").alias("c", place);
+    let mut sql = Sql::word("(SELECT");
+    let mut word = " ";
+    for (place, column) in columns {
+        sql.push(word).name(column)?.push(" AS ").alias("c", *place);
+        word = ", ";
     }
     if with_ctid {
-        sql.push(if columns.is_empty() { "ctid AS r0" } else { ", ctid AS r0" });
-    } else if columns.is_empty() {
-        sql.push("1 AS c0");
+        sql.push(word).push("ctid AS r0");
     }
     sql.push(" FROM ").name(schema)?.push(".").name(table)?.push(") AS ").alias("t", number);
     Ok(sql)
@@ -195,12 +191,12 @@ mod tests {
 
     #[test]
     fn names_and_values_cannot_leave_their_quotes() {
-        let mut sql = relation("we\"ird", "t; DROP", &["a\"b", "c\\"], false, 3).unwrap();
+        let mut sql = relation(("we\"ird", "t; DROP"), &[(0, "a\"b"), (5, "c\\")], false, 3).unwrap();
         let value = ScalarValue::from("\\' OR true --");
         sql.push(" WHERE c0 = ").value(&value, ValueType::Text).unwrap();
         assert_eq!(
             sql.inlined(),
-            "(SELECT \"a\"\"b\" AS c0, \"c\\\" AS c1 FROM \"we\"\"ird\".\"t; DROP\") AS t3 \
+            "(SELECT \"a\"\"b\" AS c0, \"c\\\" AS c5 FROM \"we\"\"ird\".\"t; DROP\") AS t3 \
              WHERE c0 = ('\\'' OR true --'::pg_catalog.text)"
         );
         assert!(sql.to_string().ends_with("WHERE c0 = ($1::pg_catalog.text)"));

@@ -21,6 +21,7 @@ use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What is left of the rows by each predicate, for lack of better knowledge; the engine's own guess.
@@ -44,12 +45,12 @@ impl PostgresTable {
         &self.remote
     }
 
-    /// The table as a derived table `tN` with the columns `c0`, `c1` and so on, in the order of its schema.
+    /// The table as a derived table `tN` with those of its columns that are used; column 3 of its schema is `c3` there.
     ///
     /// # Errors
     /// [`Unwritable`] for a name that no server can have.
-    pub fn relation(&self, number: usize) -> std::result::Result<Sql, Unwritable> {
-        self.relation_with(false, number)
+    pub fn relation(&self, used: &BTreeSet<usize>, number: usize) -> std::result::Result<Sql, Unwritable> {
+        self.relation_with(used, false, number)
     }
 
     /// The column `number` as it must be selected to be of its type in the schema.
@@ -74,9 +75,27 @@ impl PostgresTable {
         translator.predicate(expr)
     }
 
-    fn relation_with(&self, with_ctid: bool, number: usize) -> std::result::Result<Sql, Unwritable> {
-        let names: Vec<&str> = self.table.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        relation(&self.table.schema_name, &self.table.name, &names, with_ctid, number)
+    fn relation_with(
+        &self,
+        used: &BTreeSet<usize>,
+        with_ctid: bool,
+        number: usize,
+    ) -> std::result::Result<Sql, Unwritable> {
+        let fields = self.table.schema.fields().iter().enumerate();
+        let columns: Vec<(usize, &str)> = fields
+            .filter(|(place, _)| used.contains(place))
+            .map(|(place, field)| (place, field.name().as_str()))
+            .collect();
+        let name = (self.table.schema_name.as_str(), self.table.name.as_str());
+        relation(name, &columns, with_ctid, number)
+    }
+
+    /// The columns that a scan needs at the server: what comes out, and what the predicates look at. No others are named:
+    /// they may have changed, and whoever reads the plan need not know them.
+    fn used(&self, columns: &[usize], filters: &[Expr]) -> BTreeSet<usize> {
+        let looked_at = filters.iter().flat_map(Expr::column_refs);
+        let looked_at = looked_at.filter_map(|column| self.table.schema.index_of(&column.name).ok());
+        columns.iter().copied().chain(looked_at).collect()
     }
 
     fn unwritable(&self, problem: Unwritable) -> Error {
@@ -114,25 +133,28 @@ impl PostgresTable {
     fn select(
         &self,
         columns: &[usize],
+        used: &BTreeSet<usize>,
         predicates: &[Sql],
         range: Option<(u64, Option<u64>)>,
         limit: Option<usize>,
     ) -> std::result::Result<Sql, Unwritable> {
-        let mut sql = Sql::word("SELECT ");
-        for (place, column) in columns.iter().enumerate() {
-            if place > 0 {
-                sql.push(", ");
-            }
-            sql.append(self.item(*column));
+        let mut sql = Sql::word("SELECT");
+        let mut word = " ";
+        for column in columns {
+            sql.push(word).append(self.item(*column));
+            word = ", ";
         }
-        sql.push(" FROM ").append(self.relation_with(range.is_some(), 0)?);
+        sql.push(" FROM ").append(self.relation_with(used, range.is_some(), 0)?);
         let mut word = " WHERE ";
         for predicate in predicates {
             sql.push(word).append(predicate.clone());
             word = " AND ";
         }
         if let Some((from, to)) = range {
-            sql.push(word).push("r0 >= '(").number(from).push(",0)'::pg_catalog.tid");
+            sql.push(word)
+                .push("r0 >= '(")
+                .number(from)
+                .push(",0)'::pg_catalog.tid");
             if let Some(to) = to {
                 sql.push(" AND r0 < '(").number(to).push(",0)'::pg_catalog.tid");
             }
@@ -186,11 +208,12 @@ impl TableProvider for PostgresTable {
             true => Transfer::Bound,
             false => Transfer::Copy,
         };
+        let used = self.used(columns, filters);
         let cuts = self.cuts(state.config().target_partitions(), limit);
         let mut queries = Vec::with_capacity(cuts.len());
         for (place, from) in cuts.iter().enumerate() {
             let range = (cuts.len() > 1).then(|| (*from, cuts.get(place + 1).copied()));
-            let sql = self.select(columns, &predicates, range, limit);
+            let sql = self.select(columns, &used, &predicates, range, limit);
             queries.push(RemoteQuery {
                 sql: sql.map_err(|problem| self.unwritable(problem))?,
                 schema: Arc::clone(&schema),
@@ -203,7 +226,11 @@ impl TableProvider for PostgresTable {
         if let Some(rows) = rows.and_then(|rows| usize::try_from(rows).ok()) {
             statistics.num_rows = Precision::Inexact(rows);
         }
-        Ok(Arc::new(RemoteExec::new(self.remote.clone(), queries, statistics)?))
+        Ok(Arc::new(RemoteExec::new(
+            self.remote.clone(),
+            queries,
+            statistics,
+        )?))
     }
 
     fn statistics(&self) -> Option<Statistics> {

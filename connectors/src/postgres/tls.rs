@@ -11,7 +11,9 @@ use std::sync::Arc;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
@@ -43,9 +45,7 @@ impl Tls {
         match mode {
             TlsMode::VerifyFull => Ok(Self::Rustls(SslMode::Require, Box::new(verifying(config)?))),
             TlsMode::Require => Ok(Self::Rustls(SslMode::Require, Box::new(trusting()?))),
-            TlsMode::Disable | TlsMode::Prefer => {
-                Ok(Self::Rustls(SslMode::Prefer, Box::new(trusting()?)))
-            }
+            TlsMode::Disable | TlsMode::Prefer => Ok(Self::Rustls(SslMode::Prefer, Box::new(trusting()?))),
         }
     }
 }
@@ -69,7 +69,9 @@ fn verifying(config: &Config) -> Result<MakeRustlsConnect> {
     let found = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
     for certificate in found {
         let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unreadable(error.to_string()))?;
     }
     if roots.is_empty() {
         return Err(unreadable("holds no certificate".to_owned()));

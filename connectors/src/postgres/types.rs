@@ -130,7 +130,11 @@ impl<'a> Mapping<'a> {
         };
         match row.kind {
             'd' => {
-                let inner = if row.modifier == -1 { modifier } else { row.modifier };
+                let inner = if row.modifier == -1 {
+                    modifier
+                } else {
+                    row.modifier
+                };
                 self.map(row.base, inner, depth + 1)
             }
             'e' => Mapped::plain(DataType::Utf8View, Class::Other),

@@ -41,18 +41,48 @@ pub enum ValueType {
 impl ValueType {
     fn names(self) -> (&'static str, &'static str, Type, Type) {
         match self {
-            Self::Bool => ("pg_catalog.bool", "pg_catalog.bool[]", Type::BOOL, Type::BOOL_ARRAY),
-            Self::Int2 => ("pg_catalog.int2", "pg_catalog.int2[]", Type::INT2, Type::INT2_ARRAY),
-            Self::Int4 => ("pg_catalog.int4", "pg_catalog.int4[]", Type::INT4, Type::INT4_ARRAY),
-            Self::Int8 => ("pg_catalog.int8", "pg_catalog.int8[]", Type::INT8, Type::INT8_ARRAY),
+            Self::Bool => (
+                "pg_catalog.bool",
+                "pg_catalog.bool[]",
+                Type::BOOL,
+                Type::BOOL_ARRAY,
+            ),
+            Self::Int2 => (
+                "pg_catalog.int2",
+                "pg_catalog.int2[]",
+                Type::INT2,
+                Type::INT2_ARRAY,
+            ),
+            Self::Int4 => (
+                "pg_catalog.int4",
+                "pg_catalog.int4[]",
+                Type::INT4,
+                Type::INT4_ARRAY,
+            ),
+            Self::Int8 => (
+                "pg_catalog.int8",
+                "pg_catalog.int8[]",
+                Type::INT8,
+                Type::INT8_ARRAY,
+            ),
             Self::Numeric => (
                 "pg_catalog.numeric",
                 "pg_catalog.numeric[]",
                 Type::NUMERIC,
                 Type::NUMERIC_ARRAY,
             ),
-            Self::Text => ("pg_catalog.text", "pg_catalog.text[]", Type::TEXT, Type::TEXT_ARRAY),
-            Self::Date => ("pg_catalog.date", "pg_catalog.date[]", Type::DATE, Type::DATE_ARRAY),
+            Self::Text => (
+                "pg_catalog.text",
+                "pg_catalog.text[]",
+                Type::TEXT,
+                Type::TEXT_ARRAY,
+            ),
+            Self::Date => (
+                "pg_catalog.date",
+                "pg_catalog.date[]",
+                Type::DATE,
+                Type::DATE_ARRAY,
+            ),
             Self::Timestamp => (
                 "pg_catalog.timestamp",
                 "pg_catalog.timestamp[]",
@@ -65,7 +95,12 @@ impl ValueType {
                 Type::TIMESTAMPTZ,
                 Type::TIMESTAMPTZ_ARRAY,
             ),
-            Self::Uuid => ("pg_catalog.uuid", "pg_catalog.uuid[]", Type::UUID, Type::UUID_ARRAY),
+            Self::Uuid => (
+                "pg_catalog.uuid",
+                "pg_catalog.uuid[]",
+                Type::UUID,
+                Type::UUID_ARRAY,
+            ),
         }
     }
 }
@@ -134,7 +169,9 @@ impl fmt::Debug for Bound {
 impl ToSql for Bound {
     fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
         if *of != self.wire_type() {
-            return Err(Box::new(Unwritable("the server takes a parameter for another type")));
+            return Err(Box::new(Unwritable(
+                "the server takes a parameter for another type",
+            )));
         }
         out.put_slice(self.text.as_bytes());
         Ok(IsNull::No)
@@ -235,14 +272,26 @@ mod tests {
     #[test]
     fn values_are_written_exactly_or_not_at_all() {
         let ok = |value: ScalarValue, of| text(&value, of).unwrap();
-        assert_eq!(ok(ScalarValue::Decimal128(Some(-5), 10, 3), ValueType::Numeric), "-0.005");
-        assert_eq!(ok(ScalarValue::Decimal128(Some(12345), 10, 2), ValueType::Numeric), "123.45");
-        assert_eq!(ok(ScalarValue::Decimal128(Some(7), 10, 0), ValueType::Numeric), "7");
+        assert_eq!(
+            ok(ScalarValue::Decimal128(Some(-5), 10, 3), ValueType::Numeric),
+            "-0.005"
+        );
+        assert_eq!(
+            ok(ScalarValue::Decimal128(Some(12345), 10, 2), ValueType::Numeric),
+            "123.45"
+        );
+        assert_eq!(
+            ok(ScalarValue::Decimal128(Some(7), 10, 0), ValueType::Numeric),
+            "7"
+        );
         assert_eq!(ok(ScalarValue::Date32(Some(-1)), ValueType::Date), "1969-12-31");
         let micros = ScalarValue::TimestampMicrosecond(Some(-1), None);
         assert_eq!(ok(micros, ValueType::Timestamp), "1969-12-31 23:59:59.999999");
         let micros = ScalarValue::TimestampMicrosecond(Some(0), Some("UTC".into()));
-        assert_eq!(ok(micros, ValueType::Timestamptz), "1970-01-01 00:00:00.000000+00");
+        assert_eq!(
+            ok(micros, ValueType::Timestamptz),
+            "1970-01-01 00:00:00.000000+00"
+        );
         let bad = |value: ScalarValue, of| text(&value, of).unwrap_err();
         bad(ScalarValue::Int32(None), ValueType::Int4);
         bad(ScalarValue::Int32(Some(1)), ValueType::Int8);
@@ -250,8 +299,14 @@ mod tests {
         bad(ScalarValue::Date32(Some(i32::MAX)), ValueType::Date);
         bad(ScalarValue::Date32(Some(-800_000)), ValueType::Date);
         bad(ScalarValue::from("a\0b"), ValueType::Text);
-        bad(ScalarValue::from("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), ValueType::Uuid);
-        bad(ScalarValue::TimestampMicrosecond(Some(i64::MAX), None), ValueType::Timestamp);
+        bad(
+            ScalarValue::from("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
+            ValueType::Uuid,
+        );
+        bad(
+            ScalarValue::TimestampMicrosecond(Some(i64::MAX), None),
+            ValueType::Timestamp,
+        );
     }
 
     #[test]

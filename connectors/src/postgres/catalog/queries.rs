@@ -96,7 +96,9 @@ pub(super) struct TableRow {
 /// Those of the connection.
 pub(super) async fn table(client: &Client, schema: &str, name: &str) -> Result<Option<TableRow>, Error> {
     // One snapshot of the catalog for all questions; whoever releases the connection ends the transaction.
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    client
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?;
     let Some(row) = client.query_opt(TABLE, &[&schema, &name]).await? else {
         return Ok(None);
     };
@@ -116,7 +118,10 @@ pub(super) async fn table(client: &Client, schema: &str, name: &str) -> Result<O
         primary_key.push(row.try_get(0)?);
     }
     // A key of which the role may not read all columns is none for it.
-    if primary_key.iter().any(|key| columns.iter().all(|column| column.name != *key)) {
+    if primary_key
+        .iter()
+        .any(|key| columns.iter().all(|column| column.name != *key))
+    {
         primary_key.clear();
     }
     Ok(Some(TableRow {
@@ -156,7 +161,9 @@ async fn types(client: &Client, table: u32) -> Result<Types, Error> {
     for row in client.query(ATTRIBUTES, &[&composites]).await? {
         let oid: u32 = row.try_get(0)?;
         if let Some(known) = types.get_mut(&oid) {
-            known.attributes.push((row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+            known
+                .attributes
+                .push((row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
         }
     }
     Ok(types)

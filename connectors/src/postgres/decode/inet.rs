@@ -21,7 +21,7 @@ pub(super) fn address(mut raw: &[u8], text: &mut String) -> Result<(), Bad> {
             let address = Ipv6Addr::from(take::<16>(&mut raw)?);
             match address.segments() {
                 // The server writes the last four bytes of these as IPv4, which Rust does not.
-                [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => {
+                [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
                     text.push_str("::");
                     let [a, b] = high.to_be_bytes();
                     let [c, d] = low.to_be_bytes();

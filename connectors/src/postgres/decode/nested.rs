@@ -31,7 +31,8 @@ impl Ends {
     fn push(&mut self, more: usize, is_valid: bool) -> Result<(), Bad> {
         let last = self.offsets.last().copied().unwrap_or_default();
         let next = i32::try_from(more).ok().and_then(|more| last.checked_add(more));
-        self.offsets.push(next.ok_or(Bad::Shape("lists of more elements than a batch can hold"))?);
+        self.offsets
+            .push(next.ok_or(Bad::Shape("lists of more elements than a batch can hold"))?);
         self.nulls.append(is_valid);
         Ok(())
     }
@@ -131,7 +132,10 @@ impl StructColumn {
         same_names.then(|| {
             Ok(Self {
                 fields: fields.clone(),
-                types: attributes.iter().map(|attribute| attribute.type_().oid()).collect(),
+                types: attributes
+                    .iter()
+                    .map(|attribute| attribute.type_().oid())
+                    .collect(),
                 columns: columns?,
                 nulls: NullBufferBuilder::new(0),
             })

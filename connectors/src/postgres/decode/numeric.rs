@@ -101,7 +101,9 @@ pub(super) fn unscaled<T: Unscaled>(mut raw: &[u8], precision: u8, scale: i8) ->
                 return Err(TOO_FINE);
             }
             let kept = T::from_small(10_000 / cut);
-            value = value.checked_step(kept, T::from_small(digits / cut)).ok_or(TOO_LARGE)?;
+            value = value
+                .checked_step(kept, T::from_small(digits / cut))
+                .ok_or(TOO_LARGE)?;
         } else if digits != 0 {
             return Err(TOO_FINE);
         }

@@ -19,13 +19,19 @@ fn one(arrow: &DataType, server: &Type, raw: &[u8]) -> Result<String, Bad> {
 
 #[test]
 fn vectors_of_pgvector_are_lists_of_floats() {
-    let floats = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(DataType::Float32, true)));
+    let floats = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(
+        DataType::Float32,
+        true,
+    )));
     let mut raw = vec![0, 2, 0, 0];
     raw.extend(1.5_f32.to_be_bytes());
     raw.extend((-2.0_f32).to_be_bytes());
     assert_eq!(one(&floats, &extension("vector"), &raw).unwrap(), "[1.5, -2.0]");
     let half = [0, 3, 0, 0, 0x3C, 0x00, 0xC0, 0x00, 0x7C, 0x00];
-    assert_eq!(one(&floats, &extension("halfvec"), &half).unwrap(), "[1.0, -2.0, inf]");
+    assert_eq!(
+        one(&floats, &extension("halfvec"), &half).unwrap(),
+        "[1.0, -2.0, inf]"
+    );
     assert!(one(&floats, &extension("vector"), &half).is_err());
     assert!(Column::new(&floats, &extension("sparsevec"), Unrepresentable::Error).is_err());
 }
@@ -36,7 +42,10 @@ fn only_pairs_of_the_same_values_are_taken() {
         (DataType::Int64, Type::FLOAT8),
         (DataType::Int64, Type::TIMESTAMP),
         (DataType::Int64, Type::INT4),
-        (DataType::Timestamp(TimeUnit::Microsecond, None), Type::TIMESTAMPTZ),
+        (
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            Type::TIMESTAMPTZ,
+        ),
         (DataType::Timestamp(TimeUnit::Nanosecond, None), Type::TIMESTAMP),
         (DataType::Utf8View, Type::BYTEA),
         (DataType::BinaryView, Type::TEXT),
@@ -45,7 +54,10 @@ fn only_pairs_of_the_same_values_are_taken() {
         (DataType::Boolean, Type::TEXT),
     ];
     for (arrow, server) in pairs {
-        assert!(Column::new(&arrow, &server, Unrepresentable::Null).is_err(), "{arrow} from {server}");
+        assert!(
+            Column::new(&arrow, &server, Unrepresentable::Null).is_err(),
+            "{arrow} from {server}"
+        );
     }
 }
 
@@ -54,7 +66,12 @@ fn all() -> Vec<(DataType, Type)> {
     let item = |inner| DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(inner, true)));
     let fields = vec![arrow::datatypes::Field::new("a", DataType::Int32, true)];
     let attributes = vec![Attribute::new("a".to_owned(), Type::INT4)];
-    let composite = Type::new("c".to_owned(), 99_998, Kind::Composite(attributes), "public".to_owned());
+    let composite = Type::new(
+        "c".to_owned(),
+        99_998,
+        Kind::Composite(attributes),
+        "public".to_owned(),
+    );
     vec![
         (DataType::Boolean, Type::BOOL),
         (DataType::Int64, Type::INT8),
