@@ -69,5 +69,9 @@ mod tests {
             crate::iceberg::CAPABILITIES.to_string(),
             "iceberg: projection=exact filter=prunes limit=prunes aggregate=no join=no versions=yes partitions=yes"
         );
+        assert_eq!(
+            crate::postgres::CAPABILITIES.to_string(),
+            "postgres: projection=exact filter=exact limit=exact aggregate=no join=no versions=no partitions=no"
+        );
     }
 }

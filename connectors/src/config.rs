@@ -1,6 +1,6 @@
 //! The config of one source, tagged by its kind.
 
-use crate::{Result, iceberg};
+use crate::{Result, iceberg, postgres};
 use serde::{Deserialize, Serialize};
 
 /// One source as the config file writes it: `kind = "iceberg"` and that kind's own keys.
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum SourceConfig {
     /// Iceberg tables.
     Iceberg(iceberg::Config),
+    /// The tables and views of one Postgres database.
+    Postgres(postgres::Config),
 }
 
 impl SourceConfig {
@@ -19,6 +21,18 @@ impl SourceConfig {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Iceberg(config) => config.validate(),
+            Self::Postgres(config) => config.validate(),
+        }
+    }
+
+    /// Replaces references to variables of the environment by what `variable` says: this crate reads no environment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] naming the key and the variable that is not set.
+    pub fn fill_secrets(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+        match self {
+            Self::Iceberg(_) => Ok(()),
+            Self::Postgres(config) => config.fill_secrets(variable),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - A connector is asked for tables, never for permission.
-//! - [`SourceTable`] is pinned to one [`Version`]; asking again with that version gives the same rows.
+//! - [`SourceTable`] is pinned to one [`Version`]; asking again with that version gives the same rows, or, where
+//!   [`Capabilities::versions`] says no, the same columns over the rows of that moment.
 
 use crate::{Capabilities, Result};
 use async_trait::async_trait;
@@ -50,6 +51,14 @@ pub trait Connector: fmt::Debug + Send + Sync {
             table: format!("{schema}.{name}"),
             feature: "a source without earlier states".to_owned(),
         })
+    }
+
+    /// The foreign keys that the source's tables declare, sorted by table and name. None where a source knows none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when the source does not answer.
+    async fn foreign_keys(&self) -> Result<Vec<ForeignKey>> {
+        Ok(Vec::new())
     }
 
     /// Whether the source answers now, for readiness.
@@ -126,6 +135,40 @@ pub struct TableEntry {
     pub name: String,
     /// What it is.
     pub kind: TableKind,
+}
+
+/// A foreign key between two tables of one source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForeignKey {
+    /// Schema and name of the table that refers.
+    pub table: (String, String),
+    /// The constraint's name.
+    pub name: String,
+    /// The columns that refer, in the order of the key.
+    pub columns: Vec<String>,
+    /// Schema and name of the table referred to.
+    pub referenced: (String, String),
+    /// The columns referred to, in the order of `columns`.
+    pub referenced_columns: Vec<String>,
+    /// What happens to the rows that refer when the row referred to changes its key.
+    pub on_update: KeyRule,
+    /// What happens to the rows that refer when the row referred to goes.
+    pub on_delete: KeyRule,
+}
+
+/// What a source does to the rows that refer to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyRule {
+    /// They change or go with it.
+    Cascade,
+    /// The change is refused.
+    Restrict,
+    /// They refer to nothing from then on.
+    SetNull,
+    /// The change is refused at the end of the statement or transaction.
+    NoAction,
+    /// They get their columns' default values.
+    SetDefault,
 }
 
 /// A table ready to be planned and read, pinned to `version`.

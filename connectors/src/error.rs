@@ -73,6 +73,22 @@ pub enum Error {
         #[source]
         cause: Cause,
     },
+    /// The source stopped working on a query because its time was over.
+    #[error("source {source_name} did not finish in time")]
+    Timeout {
+        /// The source's name in the config.
+        source_name: String,
+    },
+    /// The source understood a query and will not run it, or failed in its own work.
+    #[error("source {source_name} refused the query: {reason} (SQLSTATE {state})")]
+    Refused {
+        /// The source's name in the config.
+        source_name: String,
+        /// The five characters by which the SQL standard names the failure.
+        state: String,
+        /// The failure in words of ours: the source's own may repeat data.
+        reason: &'static str,
+    },
     /// A config key with a value that cannot be used.
     #[error("key {key}: {problem}")]
     Invalid {
@@ -105,6 +121,10 @@ pub enum ErrorKind {
     Corrupt,
     /// Try again later.
     Unavailable,
+    /// Ask for less, or with more time.
+    Timeout,
+    /// Nothing here; whoever owns the source must permit or repair what was asked.
+    Refused,
     /// Correct the config.
     Invalid,
     /// Report a defect.
@@ -121,6 +141,8 @@ impl Error {
             Self::Unsupported { .. } | Self::Outside { .. } => ErrorKind::Unsupported,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Refused { .. } => ErrorKind::Refused,
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Internal { .. } => ErrorKind::Internal,
         }
@@ -135,6 +157,8 @@ impl Error {
             | ErrorKind::VersionGone
             | ErrorKind::Unsupported
             | ErrorKind::Corrupt
+            | ErrorKind::Timeout
+            | ErrorKind::Refused
             | ErrorKind::Invalid
             | ErrorKind::Internal => false,
         }
@@ -142,8 +166,23 @@ impl Error {
 
     /// The same failure for another one who waited for it, with the same cause behind it.
     pub(crate) fn shared(failure: &Arc<Self>) -> Self {
-        let cause = || Box::new(Shared(Arc::clone(failure)));
-        match failure.as_ref() {
+        let cause = || -> Cause { Box::new(Shared(Arc::clone(failure))) };
+        failure.repeated(cause)
+    }
+
+    /// The same failure for another one who waited for it, with only the words of the cause behind it.
+    pub(crate) fn copied(failure: &Self) -> Self {
+        let cause = || -> Cause {
+            match failure.source() {
+                Some(cause) => cause.to_string().into(),
+                None => failure.to_string().into(),
+            }
+        };
+        failure.repeated(cause)
+    }
+
+    fn repeated(&self, cause: impl Fn() -> Cause) -> Self {
+        match self {
             Self::NotFound { what, name } => Self::NotFound {
                 what,
                 name: name.clone(),
@@ -171,6 +210,18 @@ impl Error {
                 source_name: source_name.clone(),
                 path: path.clone(),
                 cause: cause(),
+            },
+            Self::Timeout { source_name } => Self::Timeout {
+                source_name: source_name.clone(),
+            },
+            Self::Refused {
+                source_name,
+                state,
+                reason,
+            } => Self::Refused {
+                source_name: source_name.clone(),
+                state: state.clone(),
+                reason,
             },
             Self::Invalid { key, problem } => Self::Invalid {
                 key: key.clone(),

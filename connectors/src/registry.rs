@@ -1,6 +1,7 @@
 //! The sources of one config, opened once and then only read.
 
 use crate::iceberg::Iceberg;
+use crate::postgres::Postgres;
 use crate::{Connector, Error, Result, SourceConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Opens every source. `io` is the runtime that waits for files and sockets, whoever asks.
+    /// Opens every source. `io` is the runtime that waits for files and sockets, whoever asks. A source on the network
+    /// that is down is opened all the same: it fails its queries, not the start.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a bad name or key, or the first failure to open a source.
@@ -27,6 +29,7 @@ impl Registry {
             config.validate()?;
             let connector: Arc<dyn Connector> = match config {
                 SourceConfig::Iceberg(config) => Arc::new(Iceberg::open(name, config, io.clone()).await?),
+                SourceConfig::Postgres(config) => Arc::new(Postgres::open(name, config, io.clone())?),
             };
             connectors.insert(name.clone(), connector);
         }

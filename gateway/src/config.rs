@@ -84,6 +84,21 @@ impl Config {
             .map(|()| config)
     }
 
+    /// The planner's section with the secrets of its sources, which [`Config`] itself only refers to. Reads no file:
+    /// a secret in a file is read by the source, each time anew.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the source and the variable that is not set.
+    pub fn planner_with_secrets(&self, environment: &Environment) -> Result<planner::Config, Fault> {
+        let mut filled = self.planner.clone();
+        for (name, source) in &mut filled.sources {
+            source
+                .fill_secrets(|variable| environment.get(variable).map(str::to_owned))
+                .map_err(|error| Fault::at(format!("planner.sources.{name}"), error.to_string()))?;
+        }
+        Ok(filled)
+    }
+
     /// Checks the bounds of each value and the rules between them, without touching files or sources.
     ///
     /// # Errors

@@ -73,7 +73,8 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
     let identity = Arc::new(Identity::open(&config.identity, Arc::clone(&seal))?);
     let file = Arc::new(FileStore::open(&config.policies.file)?);
     let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
-    let engine = Engine::open(&config.planner, Arc::clone(&policies)).await?;
+    let planner = config.planner_with_secrets(environment)?;
+    let engine = Engine::open(&planner, Arc::clone(&policies)).await?;
     let metrics = Metrics::new()?;
     Ok(Arc::new(App {
         engine,

@@ -144,9 +144,10 @@ impl Catalog {
             .sources()
             .filter(|(name, _)| catalog.is_none_or(|wanted| wanted == *name))
         {
-            let mut names: Vec<String> = source
-                .schemas()
-                .await?
+            let Some(listed) = reachable(name, catalog, source.schemas().await)? else {
+                continue;
+            };
+            let mut names: Vec<String> = listed
                 .into_iter()
                 .filter(|schema| policies.reaches_schema(principal, name, schema))
                 .collect();
@@ -172,7 +173,10 @@ impl Catalog {
             if filter.catalog.as_ref().is_some_and(|wanted| wanted != catalog) {
                 continue;
             }
-            for entry in source.tables().await? {
+            let Some(listed) = reachable(catalog, filter.catalog.as_deref(), source.tables().await)? else {
+                continue;
+            };
+            for entry in listed {
                 let fits = filter
                     .schema
                     .as_ref()
@@ -221,6 +225,13 @@ impl Catalog {
         Err(self.unknown(principal, name).await)
     }
 
+    /// Whether a table of this catalog can be read again as it was.
+    pub(crate) fn keeps_versions(&self, catalog: &str) -> bool {
+        self.registry
+            .get(catalog)
+            .is_some_and(|source| source.capabilities().versions)
+    }
+
     async fn unknown(&self, principal: &Principal, name: &TableName) -> Error {
         let visible = self
             .tables(principal, &TableFilter::default())
@@ -244,6 +255,18 @@ pub(crate) fn table_name(catalog: &str, schema: &str, table: &str) -> TableName 
         catalog: catalog.to_owned(),
         schema: schema.to_owned(),
         table: table.to_owned(),
+    }
+}
+
+/// What a source lists. One that is down must not hide the others: it is left out, unless it was asked for by name.
+fn reachable<T>(name: &str, asked: Option<&str>, listed: connectors::Result<T>) -> Result<Option<T>> {
+    match listed {
+        Ok(listed) => Ok(Some(listed)),
+        Err(error) if asked.is_none() && error.is_retryable() => {
+            tracing::warn!(source = name, error = %error, "a listing leaves out a source that is down");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::Registry;
+use connectors::{QueryScope, Registry};
 use futures::{StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
@@ -229,7 +229,9 @@ impl Engine {
                 change,
             ));
         }
-        let first = polite(inner.run(request, query, &ready, 0).await?)?;
+        // One for all runs of the call: a source that keeps no versions shows them one state as well.
+        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)));
+        let first = polite(inner.run(request, query, &ready, 0, &scope).await?)?;
         // Every row reads the state of the lake that the first one read.
         let query = Query {
             pins: ready.resolution.pins.clone(),
@@ -239,9 +241,10 @@ impl Engine {
         let running = inner.running.clone();
         let rest = stream::iter(1..rows).then(move |row| {
             let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
+            let scope = Arc::clone(&scope);
             async move {
                 let ready = inner.prepare(&request, &query).await?;
-                polite(inner.run(&request, &query, &ready, row).await?)
+                polite(inner.run(&request, &query, &ready, row, &scope).await?)
             }
         });
         let runs = stream::once(async move { Ok(first) }).chain(rest);

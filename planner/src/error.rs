@@ -114,6 +114,8 @@ impl Error {
                 SourceErrorKind::Unsupported => ErrorKind::Unsupported,
                 SourceErrorKind::Corrupt => ErrorKind::Corrupt,
                 SourceErrorKind::Unavailable => ErrorKind::Unavailable,
+                SourceErrorKind::Timeout => ErrorKind::Timeout,
+                SourceErrorKind::Refused => ErrorKind::Unsupported,
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
                 SourceErrorKind::Internal => ErrorKind::Internal,
             },

@@ -23,6 +23,7 @@ mod explain;
 mod information_schema;
 mod logical;
 mod memory;
+mod optimize;
 mod origins;
 pub mod parameters;
 pub mod parse;

@@ -10,22 +10,23 @@ use datafusion::datasource::DefaultTableSource;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
 use crate::config::Config;
 use crate::enforce::audit::audit;
 use crate::enforce::guard::GuardedPlan;
 use crate::enforce::{Scanned, scanned};
 use crate::error::{Error, Result};
+use crate::optimize::{RemotePlanner, federated};
 use crate::request::Partition;
 
-/// Optimises the plan, checks its guards again, and chooses operators.
+/// Optimises the plan, checks its guards again, hands down what a source can do whole, and chooses operators.
 pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let optimized = state.optimize(guard.plan())?;
     audit(&optimized, guard)?;
-    Ok(state
-        .query_planner()
-        .create_physical_plan(&optimized, state)
-        .await?)
+    let federated = federated(optimized)?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemotePlanner)]);
+    Ok(planner.create_physical_plan(&federated, state).await?)
 }
 
 /// How many partitions to ask for when the rows that `plan` reads are worth cutting; none when it is one part.

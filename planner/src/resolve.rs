@@ -64,6 +64,8 @@ pub(crate) async fn resolve(
         } else {
             let at = pins.0.get(&name.to_string()).map(Version::new);
             let table = catalog.table(principal, &name, at.as_ref()).await?;
+            // Such a pin holds the columns and not the rows: two reads of it may differ.
+            resolution.is_versioned &= catalog.keeps_versions(&name.catalog);
             resolution
                 .pins
                 .0

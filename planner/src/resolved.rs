@@ -41,6 +41,11 @@ impl ResolvedTable {
         }
     }
 
+    /// The table as its source gives it.
+    pub(crate) fn source(&self) -> &dyn TableProvider {
+        self.inner.as_ref()
+    }
+
     /// The same table with plain strings; none when it has no views.
     pub(crate) fn without_views(&self) -> Option<Self> {
         let plain = self.without_views.clone()?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use connectors::QueryScope;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -110,13 +111,15 @@ impl Sessions {
         state
     }
 
-    /// The context that a plan runs in, with a memory bound of its own.
-    pub(crate) fn task(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
+    /// The context that a plan runs in, with a memory bound of its own, and what its sources share in `scope`.
+    pub(crate) fn task(&self, state: &SessionState, scope: &Arc<QueryScope>) -> Result<Arc<TaskContext>> {
         let pool = QueryPool::new(Arc::clone(&self.memory), self.query_bytes_max);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_pool(Arc::new(pool))
             .build_arc()?;
-        Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+        let task = TaskContext::from(state).with_runtime(runtime);
+        let config = task.session_config().clone().with_extension(Arc::clone(scope));
+        Ok(Arc::new(task.with_session_config(config)))
     }
 
     /// A state without tables, for work on the text alone.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use connectors::QueryScope;
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
@@ -60,11 +61,15 @@ impl Inner {
             .parameters
             .as_ref()
             .map_or(prepared.parameters.is_empty(), |batch| batch.num_rows() == 1);
-        let partitions =
-            match is_one_run && query.rows_max.is_none() && physical::can_be_cut(prepared.guard.plan()) {
-                true => self.partitions(request, query, &ready).await?,
-                false => Vec::new(),
-            };
+        // Parts are read by calls of their own, at other moments: without a version each would see other rows.
+        let is_cut = is_one_run
+            && query.rows_max.is_none()
+            && ready.resolution.is_versioned
+            && physical::can_be_cut(prepared.guard.plan());
+        let partitions = match is_cut {
+            true => self.partitions(request, query, &ready).await?,
+            false => Vec::new(),
+        };
         Ok(Described {
             kind: prepared.kind.clone(),
             schema,
@@ -244,6 +249,7 @@ impl Inner {
         query: &Query,
         ready: &Ready,
         row: usize,
+        scope: &Arc<QueryScope>,
     ) -> Result<Run> {
         let target = query.partition.map(|partition| partition.target);
         let (plan, state) = self.operators(request, query, ready, row, target).await?;
@@ -252,7 +258,7 @@ impl Inner {
         }
         Ok(Run {
             plan,
-            task: self.sessions.task(&state)?,
+            task: self.sessions.task(&state, scope)?,
             partition: query.partition.map(|partition| partition.index),
         })
     }

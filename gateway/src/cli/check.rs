@@ -77,14 +77,15 @@ async fn check(
     report.item("policies.file", found.map_err(|error| chain(error)))?;
     // Sources are connected to even if the policies are bad: nothing is read through this store.
     match policies {
-        Ok(store) => sources(config, Arc::new(store), report).await,
-        Err(_) => sources(config, Arc::new(NoPolicies::new()?), report).await,
+        Ok(store) => sources(config, environment, Arc::new(store), report).await,
+        Err(_) => sources(config, environment, Arc::new(NoPolicies::new()?), report).await,
     }
 }
 
 /// Opens the planner, then each source alone, so that one that fails does not hide the others.
 async fn sources(
     config: &Config,
+    environment: &Environment,
     policies: Arc<dyn PolicyStore>,
     report: &mut Report<impl Write>,
 ) -> Result<(), Failure> {
@@ -95,7 +96,15 @@ async fn sources(
     let planner = Engine::open(&alone(BTreeMap::new()), Arc::clone(&policies)).await;
     let planner = planner.map(|_| "threads and memory are there".to_owned());
     report.item("planner", planner.map_err(|error| chain(&error)))?;
-    for (name, source) in &config.planner.sources {
+    let filled = match config.planner_with_secrets(environment) {
+        Ok(filled) => filled,
+        Err(fault) => {
+            let key = fault.key.clone().unwrap_or_default();
+            report.item(&key, Err(fault.without_key()))?;
+            config.planner.clone()
+        }
+    };
+    for (name, source) in &filled.sources {
         let only = BTreeMap::from([(name.clone(), source.clone())]);
         let outcome = match Engine::open(&alone(only), Arc::clone(&policies)).await {
             Ok(engine) => engine

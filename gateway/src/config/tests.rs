@@ -89,12 +89,20 @@ fn the_reference_file_shows_every_key_and_only_these() {
 fn the_example_of_a_source_shows_its_defaults() {
     let text = with_examples();
     let whole = format!("{:?}", load(&text, &[]).unwrap());
-    let start = text.find("[planner.sources.lake]").unwrap();
+    // Where a source is has no default, and each of several keys may say it.
+    for (source, first) in [("lake", "kind"), ("pg", "pool_max")] {
+        check_example(&text, &whole, &format!("[planner.sources.{source}]"), first);
+    }
+}
+
+fn check_example(text: &str, whole: &str, section: &str, first: &str) {
+    let start = text.find(section).unwrap();
     let keys: Vec<&str> = text[start..]
         .lines()
         .skip(1)
         .take_while(|line| !line.starts_with('['))
         .filter(|line| line.contains(" = ") && !line.starts_with('#'))
+        .skip_while(|line| !line.starts_with(first))
         .collect();
     assert!(keys.len() > 4);
     for line in keys {
@@ -344,6 +352,30 @@ fn a_secret_is_a_reference_and_never_repeated() {
         "no key is made up"
     );
     assert_eq!(format!("{:?}", environment(&[("SEAL", key)])), "{\"SEAL\"}");
+}
+
+#[test]
+fn the_password_of_a_source_is_a_reference_that_is_followed_late() {
+    let source = "[planner.sources.pg]\nkind = \"postgres\"\nurl = \"postgres://u@h/d\"\n";
+    let found = fault(&format!("{source}password = \"hunter2\"\n"), &[]);
+    assert!(
+        found.contains("planner.sources.pg") && !found.contains("hunter2"),
+        "{found}"
+    );
+    let config = load(&format!("{source}password = \"env:PW\"\n"), &[]).unwrap();
+    let filled = config
+        .planner_with_secrets(&environment(&[("PW", "hunter2")]))
+        .unwrap();
+    assert_ne!(filled.sources, config.planner.sources);
+    assert!(!format!("{filled:?}").contains("hunter2"));
+    let unset = config
+        .planner_with_secrets(&environment(&[]))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        unset,
+        "planner.sources.pg: key password: the variable PW is not set"
+    );
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! The connector against a real server, by what a query answers.
+
+mod catalog;
+mod faults;
+mod pushdown;
+mod scan;
+mod types;
+mod writing;
