@@ -85,6 +85,7 @@ impl Mask {
     }
 
     /// How many rows are deleted.
+    #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.deleted.count_set_bits()
     }
