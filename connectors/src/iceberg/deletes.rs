@@ -22,7 +22,7 @@ use super::warehouse::Warehouse;
 use crate::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileFormat, Datum, ManifestEntry, ManifestEntryRef, ManifestFile,
+    DataContentType, DataFile, DataFileFormat, Datum, Literal, ManifestEntry, ManifestEntryRef, ManifestFile,
     ManifestStatus, PrimitiveLiteral, Struct,
 };
 use std::collections::HashMap;
@@ -109,7 +109,7 @@ impl DeleteIndex {
         if file.key_metadata().is_some() {
             return Err(unsupported(table, "encryption"));
         }
-        let partition = (spec, file.partition().clone());
+        let partition = key(spec, file.partition());
         match (file.content_type(), file.file_format()) {
             (DataContentType::PositionDeletes, DataFileFormat::Puffin) => {
                 let missing = || {
@@ -182,7 +182,7 @@ impl DeleteIndex {
         let file = entry.data_file();
         let sequence = sequence(table, entry, manifest)?;
         let location = file.file_path();
-        let partition = (manifest.partition_spec_id, file.partition().clone());
+        let partition = key(manifest.partition_spec_id, file.partition());
         let vector = self.vectors.get(location);
         let vector = vector.filter(|delete| sequence <= delete.sequence).cloned();
         let mut positions = Vec::new();
@@ -208,6 +208,18 @@ impl DeleteIndex {
             equality,
         })))
     }
+}
+
+/// A partition so that equal ones are equal: a column that was promoted has values of both types.
+fn key(spec: i32, values: &Struct) -> (i32, Struct) {
+    let wide = |value: &Option<Literal>| match value {
+        Some(Literal::Primitive(PrimitiveLiteral::Int(narrow))) => Some(Literal::long(i64::from(*narrow))),
+        Some(Literal::Primitive(PrimitiveLiteral::Float(narrow))) => {
+            Some(Literal::double(f64::from(narrow.0)))
+        }
+        other => other.clone(),
+    };
+    (spec, values.fields().iter().map(wide).collect())
 }
 
 /// Whether the bounds of a position delete file leave room for a data file's location.

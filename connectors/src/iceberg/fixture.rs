@@ -159,11 +159,13 @@ impl Lake {
                 columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
             let batch = RecordBatch::try_new(Arc::clone(&target), columns.collect()).unwrap();
             let spec = Arc::clone(metadata.default_partition_spec());
+            let schema = Arc::clone(metadata.current_schema());
             if spec.is_unpartitioned() {
-                files.extend(self.write_file(&loaded, None, batch).await);
+                let nothing = ::iceberg::spec::Struct::empty();
+                let key = PartitionKey::new(spec.as_ref().clone(), schema, nothing);
+                files.extend(self.write_file(&loaded, Some(key), batch).await);
                 continue;
             }
-            let schema = Arc::clone(metadata.current_schema());
             let splitter = RecordBatchPartitionSplitter::try_new_with_computed_values(schema, spec).unwrap();
             for (key, part) in splitter.split(&batch).unwrap() {
                 files.extend(self.write_file(&loaded, Some(key), part).await);

@@ -77,7 +77,7 @@ impl MetadataTable {
     /// Those of metadata that makes no sense.
     pub(super) fn new(kind: Kind, of: Snapshot, store: MetadataStore) -> Result<Self> {
         let empty = match kind {
-            Kind::Snapshots => log::snapshots(&of.metadata, &[])?,
+            Kind::Snapshots => log::snapshots(&[])?,
             Kind::History => log::history(&of.metadata, &[]),
             Kind::Refs => log::references(&Default::default()),
             Kind::Manifests => log::manifests(&of, &[])?,
@@ -99,7 +99,7 @@ impl MetadataTable {
             Kind::Snapshots => {
                 let mut all: Vec<_> = metadata.snapshots().cloned().collect();
                 all.sort_by_key(|snapshot| (snapshot.sequence_number(), snapshot.timestamp_ms()));
-                log::snapshots(metadata, &all)?
+                log::snapshots(&all)?
             }
             Kind::History => log::history(metadata, metadata.history()),
             Kind::Refs => log::references(&super::pin::references(&self.of.table, metadata)?),

@@ -12,6 +12,7 @@ use iceberg::io::FileIO;
 use iceberg::spec::{FormatVersion, Manifest, ManifestList, TableMetadata};
 use moka::future::Cache;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -107,7 +108,8 @@ impl MetadataStore {
     pub(super) async fn manifest(&self, table: &str, location: &str) -> Result<Arc<Manifest>> {
         let read = async {
             let bytes = self.warehouse.read(table, location).await?;
-            let manifest = Manifest::parse_avro(&bytes).map_err(|cause| corrupt(table, location, cause))?;
+            let manifest =
+                Manifest::parse_avro(&as_second(&bytes)).map_err(|cause| corrupt(table, location, cause))?;
             let weight = weight::manifest(&manifest);
             Ok(Entry::Manifest(Arc::new(manifest), weight))
         };
@@ -129,6 +131,69 @@ impl MetadataStore {
         let known = self.cache.try_get_with_by_ref(location, read).await;
         known.map_err(|failure| Error::shared(&failure))
     }
+}
+
+/// A manifest of format version 1 under the name of version 2, whose fields it has or may leave out.
+///
+/// Iceberg's own reader of version 1 asks for a snapshot id in each entry, which Spark's `add_files` leaves to be
+/// inherited, and gives each entry the sequence number 0 where the specification has it inherited too: rows added to a
+/// table of version 2 would then be deleted by keys that are older than they.
+fn as_second(bytes: &[u8]) -> Cow<'_, [u8]> {
+    match version_place(bytes) {
+        Some(place) if bytes[place] == b'1' => {
+            let mut second = bytes.to_vec();
+            second[place] = b'2';
+            Cow::Owned(second)
+        }
+        _ => Cow::Borrowed(bytes),
+    }
+}
+
+/// Where the one digit of `format-version` stands in the header of an Avro file: magic, then blocks of pairs of a key
+/// and a value, each with its length before it.
+fn version_place(bytes: &[u8]) -> Option<usize> {
+    let mut at = 4;
+    loop {
+        let count = number(bytes, &mut at)?;
+        if count == 0 {
+            return None;
+        }
+        if count < 0 {
+            // A block with a negative count tells its size too.
+            number(bytes, &mut at)?;
+        }
+        for _ in 0..count.unsigned_abs() {
+            let key = text(bytes, &mut at)?;
+            let start = at;
+            let value = text(bytes, &mut at)?;
+            if key == b"format-version" {
+                return (value.len() == 1).then_some(start + 1);
+            }
+        }
+    }
+}
+
+fn text<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let length = usize::try_from(number(bytes, at)?).ok()?;
+    let end = at.checked_add(length)?;
+    let text = bytes.get(*at..end)?;
+    *at = end;
+    Some(text)
+}
+
+/// A number in Avro's form: seven bits a byte, the lowest first, zigzag.
+fn number(bytes: &[u8], at: &mut usize) -> Option<i64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let half = i64::try_from(value >> 1).ok()?;
+            return Some(if value & 1 == 0 { half } else { -half - 1 });
+        }
+    }
+    None
 }
 
 /// Refuses a default that Iceberg's own reader has left out without a word, as it does with those it cannot read.

@@ -41,7 +41,7 @@ pub(super) fn signed(count: u64) -> i64 {
 }
 
 /// All snapshots.
-pub(super) fn snapshots(_of: &TableMetadata, all: &[SnapshotRef]) -> Result<Vec<Column>> {
+pub(super) fn snapshots(all: &[SnapshotRef]) -> Result<Vec<Column>> {
     let mut summary = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
     for snapshot in all {
         let properties: BTreeMap<_, _> = snapshot.summary().additional_properties.iter().collect();

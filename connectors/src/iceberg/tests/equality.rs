@@ -266,3 +266,25 @@ async fn keys_above_the_bound_are_refused_by_name() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_partition_is_the_same_after_its_column_was_promoted() {
+    let lake = Lake::new().await;
+    let fields = |kind| [column(1, "p", kind), column(2, "k", PrimitiveType::Int)];
+    lake.create_partitioned(
+        "t",
+        schema(fields(PrimitiveType::Int)),
+        &[(1, Transform::Identity)],
+    )
+    .await;
+    lake.append("t", "VALUES (1, 3), (1, 4), (2, 3)").await;
+    lake.evolve("t", fields(PrimitiveType::Long)).await;
+    // The data file's partition is an int in its manifest, that of the delete file a long.
+    let mut file = lake.write_keys("t", vec![k()], "VALUES (3)").await;
+    let file = file
+        .partition(partition(vec![Some(Literal::long(1))]))
+        .build()
+        .unwrap();
+    lake.commit_deletes("t", vec![(file, -1)]).await;
+    assert_eq!(lake.ask("t", "SELECT p, k FROM t ORDER BY p").await, "1,4\n2,3");
+}

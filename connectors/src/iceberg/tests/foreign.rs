@@ -89,7 +89,7 @@ async fn tables_of_pyiceberg_are_read_as_pyiceberg_reads_them() {
                 "c4 < 0",
                 "c5 = 123.456",
                 "c6 < DATE '1970-01-01'",
-                "c7 > TIME '01:00:00'",
+                "c7 > arrow_cast('01:00:00', 'Time64(Microsecond)')",
                 "c8 < TIMESTAMP '1970-01-01'",
                 "c9 >= TIMESTAMP '2024-02-29 12:00:00Z'",
                 "c10 = 'é'",

@@ -118,9 +118,9 @@ fn replay(seed: u64) {
         let mut case = Case::new(seed).await;
         for _ in 0..2 + case.dice.below(5) {
             case.write().await;
-            case.ask(2).await;
+            case.ask(1).await;
         }
-        case.ask(4).await;
+        case.ask(2).await;
         case.ask_the_past().await;
     });
 }
