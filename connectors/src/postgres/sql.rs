@@ -181,7 +181,12 @@ pub fn relation(
     if with_ctid {
         sql.push(word).push("ctid AS r0");
     }
-    sql.push(" FROM ").name(schema)?.push(".").name(table)?.push(") AS ").alias("t", number);
+    sql.push(" FROM ")
+        .name(schema)?
+        .push(".")
+        .name(table)?
+        .push(") AS ")
+        .alias("t", number);
     Ok(sql)
 }
 

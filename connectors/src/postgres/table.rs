@@ -144,7 +144,8 @@ impl PostgresTable {
             sql.push(word).append(self.item(*column));
             word = ", ";
         }
-        sql.push(" FROM ").append(self.relation_with(used, range.is_some(), 0)?);
+        sql.push(" FROM ")
+            .append(self.relation_with(used, range.is_some(), 0)?);
         let mut word = " WHERE ";
         for predicate in predicates {
             sql.push(word).append(predicate.clone());

@@ -310,7 +310,10 @@ async fn an_empty_pool_is_waited_for_and_then_given_up() {
 #[tokio::test]
 async fn queries_that_each_want_two_connections_share_two() {
     let db = Database::new().await;
-    db.run("CREATE TABLE t AS SELECT i AS a, repeat('x', 500) AS b FROM generate_series(1, 5000) i; ANALYZE t").await;
+    db.run(
+        "CREATE TABLE t AS SELECT i AS a, repeat('x', 500) AS b FROM generate_series(1, 5000) i; ANALYZE t",
+    )
+    .await;
     let mut config = db.config();
     config.pool_max = 2;
     config.parallel_max = 1;

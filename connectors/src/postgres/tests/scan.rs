@@ -49,13 +49,14 @@ async fn a_projection_and_an_estimate_go_down() {
     let context = context(&source, &["t"]).await;
     let plan = remote_plan(&context, "SELECT c FROM t").await;
     assert!(
-        plan.contains(
-            "sql=SELECT c2 FROM (SELECT \"c\" AS c2 FROM \"public\".\"t\") AS t0"
-        ),
+        plan.contains("sql=SELECT c2 FROM (SELECT \"c\" AS c2 FROM \"public\".\"t\") AS t0"),
         "{plan}"
     );
     let plan = remote_plan(&context, "SELECT count(*) FROM t").await;
-    assert!(plan.contains("sql=SELECT FROM (SELECT FROM \"public\".\"t\") AS t0"), "{plan}");
+    assert!(
+        plan.contains("sql=SELECT FROM (SELECT FROM \"public\".\"t\") AS t0"),
+        "{plan}"
+    );
     let found = table(&source, "t").await;
     assert_eq!(
         found.provider.statistics().unwrap().num_rows,
@@ -66,11 +67,15 @@ async fn a_projection_and_an_estimate_go_down() {
 #[tokio::test]
 async fn the_server_estimates_a_statement_without_running_it() {
     let db = Database::new().await;
-    db.run("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; ANALYZE t").await;
+    db.run("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; ANALYZE t")
+        .await;
     let remote = db.source().remote();
     let estimate = remote.estimate(&words("SELECT a FROM public.t")).await.unwrap();
     assert_eq!((estimate.rows, estimate.width), (1_000, 4));
-    remote.estimate(&words("SELECT pg_catalog.pg_sleep(3600)")).await.unwrap();
+    remote
+        .estimate(&words("SELECT pg_catalog.pg_sleep(3600)"))
+        .await
+        .unwrap();
     assert!(remote.estimate(&words("SELECT nothing")).await.is_err());
 }
 
