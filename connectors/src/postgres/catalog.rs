@@ -222,6 +222,7 @@ fn is_shown(config: &Config, schema: &str) -> bool {
 pub(super) async fn answering(pool: &Pool) -> Result<Lease> {
     let lease = pool.lease(None).await?;
     if lease.client()?.batch_execute("").await.is_ok() {
+        pool.answered();
         return Ok(lease);
     }
     drop(lease);

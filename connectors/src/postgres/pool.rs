@@ -168,6 +168,11 @@ impl Pool {
         idle.pop().map(|one| one.connection)
     }
 
+    /// The server has answered, on whatever connection.
+    pub(super) fn answered(&self) {
+        *lock(&self.0.silent) = None;
+    }
+
     /// Forgets the connections that nobody uses: the server may have gone with all of them.
     pub(super) fn forget(&self) {
         lock(&self.0.idle).clear();

@@ -208,7 +208,6 @@ impl Reading {
                             .damaged(Broken::Stream(BadStream("the end is missing")))),
                     };
                 };
-                let _timed = self.metrics.elapsed_compute().timer();
                 let batch = &mut self.batch;
                 let fed = reader.feed(&piece, width, |bytes, fields| batch.push(bytes, fields));
                 fed.map_err(|broken| self.batch.damaged(broken))?;
@@ -218,7 +217,6 @@ impl Reading {
                 let row = stream.try_next().await;
                 let row = row.map_err(|error| self.origin.failure(&self.batch.subject, error))?;
                 let Some(row) = row else { return Ok(false) };
-                let _timed = self.metrics.elapsed_compute().timer();
                 let pushed = self.batch.push_row(&row);
                 pushed.map_err(|broken| self.batch.damaged(broken))?;
                 Ok(true)

@@ -93,10 +93,10 @@ impl QuerySnapshot {
         }
         drop(taking);
         loop {
-            let id = match self.known() {
-                Known::Free(lease) => return Ok(self.leader(lease)),
-                Known::Id(id) => id,
-            };
+            let (id, free) = self.known();
+            if let Some(lease) = free {
+                return Ok(self.leader(lease));
+            }
             let lease = match pool.lease_now().await? {
                 Some(lease) => lease,
                 None => match self.take_holder() {
@@ -134,15 +134,13 @@ impl QuerySnapshot {
         }
     }
 
-    fn known(&self) -> Known {
+    /// The snapshot's name, and the leader's connection if nobody reads on it.
+    fn known(&self) -> (String, Option<Lease>) {
         match &mut *self.state() {
             // Not after the first scan has asked, which each scan does first.
-            State::New => Known::Id(String::new()),
-            State::Held { id, .. } => Known::Id(id.clone()),
-            State::Led { id, idle } => match idle.take() {
-                Some(lease) => Known::Free(lease),
-                None => Known::Id(id.clone()),
-            },
+            State::New => (String::new(), None),
+            State::Held { id, .. } => (id.clone(), None),
+            State::Led { id, idle } => (id.clone(), idle.take()),
         }
     }
 
@@ -163,11 +161,6 @@ impl QuerySnapshot {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-enum Known {
-    Id(String),
-    Free(Lease),
 }
 
 impl Drop for QuerySnapshot {
@@ -196,7 +189,10 @@ async fn begin(
         _ => pool.origin().failure(&Subject::default(), error),
     };
     match lease.client()?.simple_query(&text).await {
-        Ok(answers) => Ok((lease, name(&answers))),
+        Ok(answers) => {
+            pool.answered();
+            Ok((lease, name(&answers)))
+        }
         // A connection that was kept may have died since; nothing was read on it, so another one is tried.
         Err(error) if is_gone(&error) => {
             drop(lease);

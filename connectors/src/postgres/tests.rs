@@ -2,6 +2,7 @@
 
 mod catalog;
 mod faults;
+mod nested;
 mod pushdown;
 mod scan;
 mod types;

@@ -191,14 +191,12 @@ impl<'a> Mapping<'a> {
             let (Ok(precision), Ok(scale)) = (u8::try_from(precision), i8::try_from(scale)) else {
                 return Mapped::text();
             };
-            match precision {
-                0..=DECIMAL128_MAX_PRECISION => {
-                    Mapped::partial(DataType::Decimal128(precision, scale), Class::Numeric)
-                }
-                0..=DECIMAL256_MAX_PRECISION => {
-                    Mapped::partial(DataType::Decimal256(precision, scale), Class::Numeric)
-                }
-                _ => Mapped::text(),
+            if precision <= DECIMAL128_MAX_PRECISION {
+                Mapped::partial(DataType::Decimal128(precision, scale), Class::Numeric)
+            } else if precision <= DECIMAL256_MAX_PRECISION {
+                Mapped::partial(DataType::Decimal256(precision, scale), Class::Numeric)
+            } else {
+                Mapped::text()
             }
         };
         if modifier < 4 {

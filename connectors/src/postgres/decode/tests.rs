@@ -1,6 +1,7 @@
 //! Fields that no server of the tests sends: other extensions' types and damaged bytes.
 
 use super::*;
+use arrow::array::Array;
 use proptest::prelude::*;
 use tokio_postgres::types::Field as Attribute;
 
@@ -124,7 +125,7 @@ proptest! {
             let power = 24 + 4 * (i32::from(weight) - i32::try_from(place).unwrap());
             prop_assume!(power >= 0);
             let unit = arrow::datatypes::i256::from_i128(10).checked_pow(power.unsigned_abs()).unwrap();
-            whole = whole + unit * arrow::datatypes::i256::from_i128(i128::from(*group));
+            whole += unit * arrow::datatypes::i256::from_i128(i128::from(*group));
         }
         let cut = arrow::datatypes::i256::from_i128(10_i128.pow(24 - u32::try_from(scale).unwrap()));
         let bound = arrow::datatypes::i256::from_i128(10_i128.pow(38));

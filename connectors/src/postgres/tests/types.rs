@@ -5,7 +5,7 @@ use crate::postgres::fixture::{Database, ask, context, open, table, try_ask};
 use crate::postgres::{Unconstrained, Unrepresentable};
 
 /// Values of one type as the engine prints them, and the Arrow type. Each value is an SQL literal or expression.
-async fn read(database: &Database, of: &str, values: &[&str]) -> (String, Vec<String>) {
+pub(super) async fn read(database: &Database, of: &str, values: &[&str]) -> (String, Vec<String>) {
     read_with(database, &database.source(), of, values).await
 }
 
@@ -34,7 +34,7 @@ async fn read_with(
     (data_type, copied.split('\n').map(str::to_owned).collect())
 }
 
-async fn check(database: &Database, of: &str, arrow: &str, values: &[(&str, &str)]) {
+pub(super) async fn check(database: &Database, of: &str, arrow: &str, values: &[(&str, &str)]) {
     let (literals, expected): (Vec<_>, Vec<_>) = values.iter().copied().unzip();
     let (found_type, found) = read(database, of, &literals).await;
     assert_eq!(found_type, arrow, "{of}");
@@ -433,155 +433,4 @@ async fn or_it_is_null_and_then_no_predicate_goes_down() {
         ask(&context, "SELECT n FROM v WHERE x > DATE '2000-01-01'").await,
         "2"
     );
-}
-
-#[tokio::test]
-async fn types_lie_in_others() {
-    let db = Database::new().await;
-    db.run(
-        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN cents AS numeric(8, 2);
-         CREATE TYPE point3 AS (x int, \"the y\" text, z date); CREATE TYPE box3 AS (a point3, tags text[]);
-         CREATE TYPE loose AS (a int, b money)",
-    )
-    .await;
-    let ints = [
-        ("'{1,NULL,-3}'", "[1, , -3]"),
-        ("'{}'", "[]"),
-        ("'[5:6]={7,8}'", "[7, 8]"),
-        ("NULL", ""),
-    ];
-    check(&db, "int4[]", "List(Int32)", &ints).await;
-    check(
-        &db,
-        "text[]",
-        "List(Utf8)",
-        &[("ARRAY['a,b', NULL, '', '\"']", "[a,b, , , \"]")],
-    )
-    .await;
-    check(
-        &db,
-        "numeric(6,1)[]",
-        "List(Decimal128(6, 1))",
-        &[("'{1.5,-2}'", "[1.5, -2.0]")],
-    )
-    .await;
-    check(
-        &db,
-        "numeric[]",
-        "List(Utf8)",
-        &[("'{1.50,NaN,NULL}'", "[1.50, NaN, ]")],
-    )
-    .await;
-    check(
-        &db,
-        "uuid[]",
-        "List(Utf8)",
-        &[(
-            "ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid]",
-            "[a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11]",
-        )],
-    )
-    .await;
-    check(
-        &db,
-        "timestamptz[]",
-        "List(Timestamp(µs, \"UTC\"))",
-        &[(
-            "ARRAY['2020-01-01 00:00+00'::timestamptz]",
-            "[2020-01-01T00:00:00Z]",
-        )],
-    )
-    .await;
-    check(
-        &db,
-        "bytea[]",
-        "List(Binary)",
-        &[("ARRAY['\\x01'::bytea]", "[01]")],
-    )
-    .await;
-    check(&db, "mood[]", "List(Utf8)", &[("'{ok,NULL}'", "[ok, ]")]).await;
-    check(&db, "cents", "Decimal128(8, 2)", &[("1.5", "1.50"), ("NULL", "")]).await;
-    check(&db, "cents[]", "List(Decimal128(8, 2))", &[("'{1.5}'", "[1.50]")]).await;
-    check(
-        &db,
-        "inet[]",
-        "List(Utf8)",
-        &[("'{10.0.0.1,::1/64}'", "[10.0.0.1, ::1/64]")],
-    )
-    .await;
-    let point = "Struct(\"x\": Int32, \"the y\": Utf8, \"z\": Date32)";
-    let points = [
-        ("ROW(1, 'a', '2020-01-01')", "{x: 1, the y: a, z: 2020-01-01}"),
-        ("ROW(NULL, NULL, NULL)", "{x: , the y: , z: }"),
-        ("NULL", ""),
-    ];
-    check(&db, "point3", point, &points).await;
-    check(
-        &db,
-        "point3[]",
-        &format!("List({point})"),
-        &[(
-            "ARRAY[ROW(1,NULL,NULL)::point3, NULL]",
-            "[{x: 1, the y: , z: }, ]",
-        )],
-    )
-    .await;
-    let nested = format!("Struct(\"a\": {point}, \"tags\": List(Utf8))");
-    check(
-        &db,
-        "box3",
-        &nested,
-        &[(
-            "ROW(ROW(1,'p',NULL)::point3, '{t}')",
-            "{a: {x: 1, the y: p, z: }, tags: [t]}",
-        )],
-    )
-    .await;
-    check(
-        &db,
-        "loose",
-        "Utf8View",
-        &[
-            ("ROW(1, '2'::money)", "(1,$2.00)"),
-            ("ROW(NULL, NULL)", "(,)"),
-            ("NULL", ""),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn what_has_no_arrow_type_is_text_and_the_table_opens() {
-    let db = Database::new().await;
-    db.run("CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore")
-        .await;
-    for (of, value, expected) in [
-        ("citext", "'Ab'", "Ab"),
-        ("hstore", "'a=>1'", "\"a\"=>\"1\""),
-        ("int4range", "'[1,5)'", "[1,5)"),
-        ("int4multirange", "'{[1,2),[5,9)}'", "{[1,2),[5,9)}"),
-        (
-            "tstzrange",
-            "'[2020-01-01 00:00+00,)'",
-            "[\"2020-01-01 00:00:00+00\",)",
-        ),
-        ("money", "'12.5'", "$12.50"),
-        ("point", "'(1,2)'", "(1,2)"),
-        ("bit(3)", "B'101'", "101"),
-        ("varbit", "B'10'", "10"),
-        ("xml", "'<a/>'", "<a/>"),
-        ("tsvector", "'a b'", "'a' 'b'"),
-        ("pg_lsn", "'16/B374D848'", "16/B374D848"),
-        ("regclass", "'pg_class'", "pg_class"),
-        ("int2vector", "'1 2'", "1 2"),
-        ("point[]", "ARRAY['(1,2)'::point]", "[(1,2)]"),
-        ("int4range[]", "ARRAY['[1,5)'::int4range]", "[[1,5)]"),
-        ("void", "", ""),
-    ] {
-        if of == "void" {
-            continue;
-        }
-        let (_, found) = read(&db, of, &[value, "NULL"]).await;
-        assert_eq!(found, [expected, ""], "{of}");
-    }
 }
