@@ -25,7 +25,9 @@ pub struct Running {
     pub schema: SchemaRef,
     /// Origin of each column, where it is one column of one table.
     pub origins: Vec<Option<Origin>>,
-    batches: mpsc::Receiver<Result<RecordBatch>>,
+    batches: mpsc::Receiver<Sent>,
+    /// Whether the end has been said, by the work or by us.
+    is_over: bool,
     _task: StopOnDrop<()>,
     _runtime: CpuRuntime,
 }
@@ -34,8 +36,29 @@ impl Stream for Running {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.batches.poll_recv(cx)
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let sent = std::task::ready!(self.batches.poll_recv(cx));
+        self.is_over = !matches!(sent, Some(Sent::Rows(_)));
+        Poll::Ready(match sent {
+            Some(Sent::Rows(batch)) => Some(Ok(batch)),
+            Some(Sent::Failure(error)) => Some(Err(error)),
+            Some(Sent::End) => None,
+            // The work ended in a panic: rows are missing, and nobody must take what came for all of them.
+            None => Some(Err(Error::Internal {
+                message: "the query broke off".to_owned(),
+            })),
+        })
     }
+}
+
+/// What the work tells its reader. Rows without an end are not all rows.
+#[derive(Debug)]
+enum Sent {
+    Rows(RecordBatch),
+    Failure(Error),
+    End,
 }
 
 /// Counts the queries that run now.
@@ -100,18 +123,19 @@ pub(crate) fn start(
         let _entered = entered;
         let deadline = tokio::time::Instant::from_std(bounds.deadline);
         let outcome = tokio::time::timeout_at(deadline, drive(runs, expected, change, &sender)).await;
-        let failure = match outcome {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error,
-            Err(_) => Error::Timeout,
+        let last = match outcome {
+            Ok(Ok(())) => Sent::End,
+            Ok(Err(error)) => Sent::Failure(error),
+            Err(_) => Sent::Failure(Error::Timeout),
         };
-        // A reader that has gone away needs no error.
-        sender.send(Err(failure)).await.ok();
+        // A reader that has gone away needs no end.
+        sender.send(last).await.ok();
     };
     Running {
         schema,
         origins,
         batches,
+        is_over: false,
         _task: runtime.start_task(work),
         _runtime: runtime.clone(),
     }
@@ -121,7 +145,7 @@ async fn drive(
     runs: impl Stream<Item = Result<Run>> + Send,
     schema: SchemaRef,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
+    sender: &mpsc::Sender<Sent>,
 ) -> Result<()> {
     let mut runs = std::pin::pin!(runs);
     while let Some(run) = runs.next().await {
@@ -132,7 +156,7 @@ async fn drive(
                 continue;
             }
             let batch = conform(batch, &schema)?;
-            if sender.send(Ok(batch)).await.is_err() {
+            if sender.send(Sent::Rows(batch)).await.is_err() {
                 return Ok(());
             }
         }

@@ -20,6 +20,7 @@ pub mod error;
 pub mod execute;
 mod explain;
 
+mod functions;
 mod information_schema;
 mod logical;
 mod memory;

@@ -43,12 +43,14 @@ fn found(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
     let mut found: HashMap<String, Option<DataType>> = HashMap::new();
     let mut clash = None;
     plan.apply_with_subqueries(|node| {
+        // A number of rows; the engine tells no type for it.
+        let rows = matches!(node, LogicalPlan::Limit(_)).then_some(&DataType::Int64);
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 let (expr, cast) = match expr {
                     Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
                     Expr::TryCast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
-                    other => (other, None),
+                    other => (other, rows),
                 };
                 if let Expr::Placeholder(placeholder) = expr {
                     // The engine tells no type for `CAST(? AS BIGINT)`; what it is cast to is what is wanted.

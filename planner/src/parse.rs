@@ -5,6 +5,8 @@
 //! refused here by name; `enforce.rs` refuses it again on the plan.
 
 mod bounds;
+mod expansion;
+mod ignored;
 mod names;
 mod settings;
 mod show;
@@ -63,7 +65,10 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
             found: statements.len(),
         });
     }
-    classify(statements.swap_remove(0))
+    let statement = statements.swap_remove(0);
+    ignored::check(&statement)?;
+    expansion::check(&statement)?;
+    classify(statement)
 }
 
 fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
@@ -148,6 +153,12 @@ fn classify(statement: Statement) -> Result<Parsed> {
             Ok(Parsed {
                 kind: StatementKind::Query,
                 body: Body::Plan(Box::new(Statement::Query(query))),
+            })
+        }
+        // The engine's own forms of FORMAT never come through this parser in the shape that it reads.
+        Statement::Explain { format: Some(_), .. } | Statement::Explain { options: Some(_), .. } => {
+            Err(Error::Unsupported {
+                what: "EXPLAIN with a format or options".to_owned(),
             })
         }
         Statement::Explain {

@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::functions;
 use crate::memory::QueryPool;
 use crate::request::Session;
 use crate::resolve::Resolution;
@@ -49,12 +50,13 @@ impl Sessions {
             .with_disk_manager_builder(disk)
             .with_memory_pool(Arc::clone(&memory))
             .build_arc()?;
-        let base = SessionStateBuilder::new()
+        let mut base = SessionStateBuilder::new()
             .with_config(engine_config(config))
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_table_factories(Default::default())
             .build();
+        functions::bound(&mut base)?;
         Ok(Self {
             base,
             zones: Mutex::default(),

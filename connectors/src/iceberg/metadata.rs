@@ -252,7 +252,14 @@ fn confused(table: &str, location: &str) -> Error {
 fn corrupt(table: &str, location: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Corrupt {
         table: table.to_owned(),
-        path: location.to_owned(),
+        path: shown(location),
         cause: Box::new(cause),
     }
+}
+
+/// A location for people: the folder and the file. Where the warehouse lies on the server is nobody's business.
+fn shown(location: &str) -> String {
+    let mut parts: Vec<&str> = location.rsplit('/').take(2).collect();
+    parts.reverse();
+    parts.join("/")
 }

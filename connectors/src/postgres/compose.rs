@@ -94,7 +94,8 @@ impl PostgresTable {
         if wanted.is_empty() {
             sql.push("1");
         }
-        sql.push(" FROM ").append(self.relation(&self.used(wanted, filters), 0).ok()?);
+        sql.push(" FROM ")
+            .append(self.relation(&self.used(wanted, filters), 0).ok()?);
         let mut word = " WHERE ";
         for filter in filters {
             sql.push(word).append(self.predicate(filter)?);
@@ -207,23 +208,6 @@ impl Composed {
             .append(self.sql)
             .push(") AS ")
             .alias("t", number - 1);
-        // The right's columns get names of their own before the two meet.
-        let mut renamed = Sql::word("(SELECT ");
-        for place in 0..right_width {
-            if place > 0 {
-                renamed.push(", ");
-            }
-            renamed
-                .alias("c", place)
-                .push(" AS ")
-                .alias("c", left_width + place);
-        }
-        renamed
-            .push(" FROM (")
-            .append(right.sql)
-            .push(") AS ")
-            .alias("t", number - 2);
-        renamed.push(") AS ").alias("t", number - 3);
         match meeting {
             Meeting::Inner => joined.sql.push(" INNER JOIN "),
             Meeting::Left => joined.sql.push(" LEFT JOIN "),
@@ -232,7 +216,9 @@ impl Composed {
             Meeting::Semi => joined.sql.push(" WHERE EXISTS (SELECT 1 FROM "),
             Meeting::Anti => joined.sql.push(" WHERE NOT EXISTS (SELECT 1 FROM "),
         };
-        joined.sql.append(renamed);
+        joined
+            .sql
+            .append(renamed(right.sql, left_width, right_width, number));
         if is_half {
             joined.columns.truncate(left_width);
             joined.sql.push(" WHERE ").append(on).push(")");
@@ -435,6 +421,23 @@ impl Composed {
         self.sql = sql;
         self.number += 1;
     }
+}
+
+/// The right side of a join with names of its own: `c0` becomes `cN` for the N columns of the left.
+fn renamed(right: Sql, left_width: usize, right_width: usize, number: usize) -> Sql {
+    let mut sql = Sql::word("(SELECT ");
+    for place in 0..right_width {
+        if place > 0 {
+            sql.push(", ");
+        }
+        sql.alias("c", place).push(" AS ").alias("c", left_width + place);
+    }
+    sql.push(" FROM (")
+        .append(right)
+        .push(") AS ")
+        .alias("t", number - 2);
+    sql.push(") AS ").alias("t", number - 3);
+    sql
 }
 
 /// `c0, c1, ...`

@@ -108,7 +108,7 @@ async fn serve(
         () = orders.next() => return Ok(()),
     };
     let at = At::new(folder, running.flight, running.rest);
-    folder.write("endpoints.json", &settings::endpoints(&at))?;
+    folder.write("endpoints.json", &settings::endpoints(&at, running.admin))?;
     let snippets = snippets::render(&at, &accounts)?;
     announce(&at, &snippets).map_err(|source| Failure::io("writing to the standard output", source))?;
     until_stopped(running, &mut orders).await;

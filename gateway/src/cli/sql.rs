@@ -35,7 +35,7 @@ use target::Target;
 Examples:
   lakegate sql                                             a shell on the quickstart of this folder
   lakegate sql -c 'SELECT count(*) FROM lineitem'          one statement
-  lakegate sql --format csv -c 'TABLE region' > region.csv
+  lakegate sql --format csv -c 'SELECT * FROM region' > region.csv
   lakegate sql --url grpc+tls://lake.example:50051 --user ada --password-file ~/.lakegate-password
   lakegate sql < report.sql
 

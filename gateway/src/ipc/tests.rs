@@ -36,116 +36,120 @@ fn read_back(batch: &RecordBatch) -> RecordBatch {
     read
 }
 
-fn offsets(lengths: impl Iterator<Item = usize>) -> OffsetBuffer<i32> {
-    OffsetBuffer::from_lengths(lengths)
+/// Makes columns of `rows` rows whose values and NULLs follow from `seed`.
+#[derive(Clone, Copy)]
+struct Maker {
+    rows: usize,
+    seed: u64,
 }
 
-/// A column of each type, of `rows` rows, whose values and NULLs follow from `seed`.
-fn batch(rows: usize, seed: u64) -> RecordBatch {
-    let number = |row: usize, salt: u64| {
+impl Maker {
+    fn number(self, row: usize, salt: u64) -> u64 {
         let mixed = (row as u64 + 1)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add(seed.wrapping_mul(salt + 7));
+            .wrapping_add(self.seed.wrapping_mul(salt + 7));
         mixed ^ (mixed >> 29)
-    };
-    let holds = |row: usize, salt: u64| !number(row, salt).is_multiple_of(4);
-    let text = |row: usize, salt: u64| "aé€𝄞b".repeat((number(row, salt) % 5) as usize);
-    let nulls = |salt: u64| NullBuffer::from((0..rows).map(|row| holds(row, salt)).collect::<Vec<_>>());
-    let lengths = |salt: u64| (0..rows).map(move |row| (number(row, salt) % 4) as usize);
-    let items: usize = lengths(8).sum();
-    let integers: ArrayRef = Arc::new(
-        (0..items)
-            .map(|row| holds(row, 3).then_some(row as i32))
-            .collect::<Int32Array>(),
-    );
-    let texts: ArrayRef = Arc::new((0..items).map(|row| Some(text(row, 5))).collect::<StringArray>());
-    let item = Arc::new(Field::new("item", DataType::Int32, true));
-    let pair = Fields::from(vec![
-        Field::new("key", DataType::Int32, true),
-        Field::new("value", DataType::Utf8, true),
-    ]);
-    let entries = StructArray::new(
-        pair.clone(),
-        vec![Arc::clone(&integers), Arc::clone(&texts)],
-        None,
-    );
-    let row_texts: ArrayRef = Arc::new(
+    }
+
+    fn holds(self, row: usize, salt: u64) -> bool {
+        !self.number(row, salt).is_multiple_of(4)
+    }
+
+    fn text(self, row: usize, salt: u64) -> String {
+        "aé€𝄞b".repeat((self.number(row, salt) % 5) as usize)
+    }
+
+    fn nulls(self, salt: u64) -> Option<NullBuffer> {
+        let held: Vec<bool> = (0..self.rows).map(|row| self.holds(row, salt)).collect();
+        Some(NullBuffer::from(held))
+    }
+
+    fn lengths(self) -> impl Iterator<Item = usize> {
+        (0..self.rows).map(move |row| (self.number(row, 8) % 4) as usize)
+    }
+
+    fn texts(self, rows: usize) -> StringArray {
         (0..rows)
-            .map(|row| holds(row, 1).then(|| text(row, 1)))
-            .collect::<StringArray>(),
-    );
-    let row_booleans: ArrayRef = Arc::new(
+            .map(|row| self.holds(row, 1).then(|| self.text(row, 1)))
+            .collect()
+    }
+
+    fn booleans(self) -> BooleanArray {
+        (0..self.rows)
+            .map(|row| self.holds(row, 9).then_some(self.number(row, 2) % 2 == 0))
+            .collect()
+    }
+
+    fn integers(self, rows: usize) -> Int32Array {
         (0..rows)
-            .map(|row| holds(row, 9).then_some(number(row, 2) % 2 == 0))
-            .collect::<BooleanArray>(),
-    );
-    let members = Fields::from(vec![
-        Field::new("t", DataType::Utf8, true),
-        Field::new("b", DataType::Boolean, true),
-    ]);
-    let triples: ArrayRef = Arc::new((0..rows * 3).map(|row| row as i64).collect::<Int64Array>());
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new((0..rows).map(|row| row as i64).collect::<Int64Array>()),
-        Arc::new(
-            (0..rows)
-                .map(|row| holds(row, 2).then_some(row as f64 / 3.0))
-                .collect::<Float64Array>(),
-        ),
-        Arc::clone(&row_booleans),
-        Arc::clone(&row_texts),
-        Arc::new(
-            (0..rows)
-                .map(|row| Some(text(row, 4)))
-                .collect::<LargeStringArray>(),
-        ),
-        Arc::new(
-            (0..rows)
-                .map(|row| holds(row, 6).then(|| text(row, 6).into_bytes()))
-                .collect::<BinaryArray>(),
-        ),
-        Arc::new(
-            (0..rows)
-                .map(|row| i128::from(number(row, 7)))
-                .collect::<Decimal128Array>()
-                .with_precision_and_scale(38, 4)
-                .unwrap(),
-        ),
-        Arc::new(
-            TimestampMicrosecondArray::from_iter_values((0..rows).map(|row| row as i64)).with_timezone("UTC"),
-        ),
-        Arc::new(
-            FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-                (0..rows).map(|row| holds(row, 1).then(|| number(row, 1).to_le_bytes())),
-                8,
-            )
-            .unwrap(),
-        ),
-        Arc::new(ListArray::new(
-            Arc::clone(&item),
-            offsets(lengths(8)),
-            Arc::clone(&integers),
-            Some(nulls(3)),
-        )),
-        Arc::new(MapArray::new(
-            Arc::new(Field::new("entries", DataType::Struct(pair), false)),
-            offsets(lengths(8)),
-            entries,
-            Some(nulls(4)),
-            false,
-        )),
-        Arc::new(StructArray::new(
-            members,
-            vec![row_texts, row_booleans],
-            Some(nulls(5)),
-        )),
-        Arc::new(FixedSizeListArray::new(
-            Arc::new(Field::new("item", DataType::Int64, true)),
-            3,
-            triples,
-            Some(nulls(6)),
-        )),
-        Arc::new(NullArray::new(rows)),
-    ];
+            .map(|row| self.holds(row, 3).then_some(row as i32))
+            .collect()
+    }
+
+    fn flat(self) -> Vec<ArrayRef> {
+        let rows = 0..self.rows;
+        let wide: LargeStringArray = rows.clone().map(|row| Some(self.text(row, 4))).collect();
+        let floats: Float64Array = rows
+            .clone()
+            .map(|row| self.holds(row, 2).then_some(row as f64 / 3.0))
+            .collect();
+        let bytes: BinaryArray = rows
+            .clone()
+            .map(|row| self.holds(row, 6).then(|| self.text(row, 6).into_bytes()))
+            .collect();
+        let decimals: Decimal128Array = rows.clone().map(|row| i128::from(self.number(row, 7))).collect();
+        let instants = TimestampMicrosecondArray::from_iter_values(rows.clone().map(|row| row as i64));
+        let fixed = rows
+            .clone()
+            .map(|row| self.holds(row, 1).then(|| self.number(row, 1).to_le_bytes()));
+        vec![
+            Arc::new(rows.map(|row| row as i64).collect::<Int64Array>()),
+            Arc::new(floats),
+            Arc::new(self.booleans()),
+            Arc::new(self.texts(self.rows)),
+            Arc::new(wide),
+            Arc::new(bytes),
+            Arc::new(decimals.with_precision_and_scale(38, 4).unwrap()),
+            Arc::new(instants.with_timezone("UTC")),
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(fixed, 8).unwrap()),
+            Arc::new(NullArray::new(self.rows)),
+        ]
+    }
+
+    fn nested(self) -> Vec<ArrayRef> {
+        let items: usize = self.lengths().sum();
+        let field = |name: &str, of: DataType| Field::new(name, of, true);
+        let pair = Fields::from(vec![
+            field("key", DataType::Int32),
+            field("value", DataType::Utf8),
+        ]);
+        let entries: Vec<ArrayRef> = vec![Arc::new(self.integers(items)), Arc::new(self.texts(items))];
+        let entries = StructArray::new(pair.clone(), entries, None);
+        let of_entries = Arc::new(Field::new("entries", DataType::Struct(pair), false));
+        let members = Fields::from(vec![field("t", DataType::Utf8), field("b", DataType::Boolean)]);
+        let parts: Vec<ArrayRef> = vec![Arc::new(self.texts(self.rows)), Arc::new(self.booleans())];
+        let item = Arc::new(field("item", DataType::Int32));
+        let triples: ArrayRef = Arc::new(self.integers(self.rows * 3));
+        let integers: ArrayRef = Arc::new(self.integers(items));
+        let offsets = OffsetBuffer::<i32>::from_lengths(self.lengths());
+        vec![
+            Arc::new(ListArray::new(
+                Arc::clone(&item),
+                offsets.clone(),
+                integers,
+                self.nulls(3),
+            )),
+            Arc::new(MapArray::new(of_entries, offsets, entries, self.nulls(4), false)),
+            Arc::new(StructArray::new(members, parts, self.nulls(5))),
+            Arc::new(FixedSizeListArray::new(item, 3, triples, self.nulls(6))),
+        ]
+    }
+}
+
+/// A column of each type.
+fn batch(rows: usize, seed: u64) -> RecordBatch {
+    let maker = Maker { rows, seed };
+    let columns = [maker.flat(), maker.nested()].concat();
     let fields: Fields = columns
         .iter()
         .enumerate()

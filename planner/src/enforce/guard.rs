@@ -61,6 +61,10 @@ impl GuardedPlan {
     /// # Errors
     /// `Internal` when the engine cannot add a limit.
     pub fn limited(&self, rows: u64) -> Result<Self> {
+        // A description of a plan has as many rows as it has, and stands at the top of its plan or nowhere.
+        if matches!(self.plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+            return Ok(self.clone());
+        }
         let fetch = usize::try_from(rows).unwrap_or(usize::MAX);
         let plan = LogicalPlanBuilder::from(self.plan.clone())
             .limit(0, Some(fetch))?

@@ -138,3 +138,65 @@ fn show_becomes_a_query_of_the_information_schema() {
         Body::Describe(_)
     ));
 }
+
+#[test]
+fn a_clause_that_the_engine_would_pass_over_is_refused_by_name() {
+    for (sql, named) in [
+        ("SELECT * FROM t TABLESAMPLE (10 PERCENT)", "TABLESAMPLE"),
+        ("SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
+        ("SELECT * FROM (SELECT * FROM t FOR SHARE) AS u", "FOR SHARE"),
+        ("SELECT * FROM t FOR SYSTEM_TIME AS OF '2020-01-01'", "version"),
+        ("SELECT a FROM t PREWHERE a > 1", "PREWHERE"),
+        ("SELECT a FROM t LIMIT 1 BY a", "LIMIT BY"),
+        (
+            "SELECT * FROM t WHERE a IN (SELECT b FROM u TABLESAMPLE (1 ROWS))",
+            "TABLESAMPLE",
+        ),
+        ("EXPLAIN SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
+        ("TABLE t", "TABLE"),
+        ("SELECT a SIMILAR TO 'A%' FROM t", "SIMILAR TO"),
+        (
+            "SELECT sum(a) OVER (ROWS BETWEEN 1 PRECEDING AND 18446744073709551615 FOLLOWING) FROM t",
+            "window frame",
+        ),
+    ] {
+        match parse(sql, &Config::default()) {
+            Err(Error::Unsupported { what }) => assert!(what.contains(named), "{sql}: {what}"),
+            // A form that the parser does not read is refused as well.
+            Err(Error::Syntax { .. }) => {}
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_statement_that_grows_when_it_is_expanded_is_refused() {
+    let chain = |links: usize| {
+        let tables: Vec<String> = (1..=links)
+            .map(|link| format!("c{link} AS (SELECT * FROM c{0} AS a, c{0} AS b)", link - 1))
+            .collect();
+        format!(
+            "WITH c0 AS (SELECT * FROM t), {} SELECT * FROM c{links}",
+            tables.join(", ")
+        )
+    };
+    assert!(parse(&chain(5), &Config::default()).is_ok());
+    assert!(matches!(
+        parse(&chain(24), &Config::default()),
+        Err(Error::TooMuch { .. })
+    ));
+    let inner = format!("SELECT * FROM ({}) AS x", chain(24));
+    assert!(matches!(
+        parse(&inner, &Config::default()),
+        Err(Error::TooMuch { .. })
+    ));
+    let many = format!("SELECT * FROM t{}", " UNION ALL SELECT * FROM t".repeat(1_000));
+    assert!(parse(&many, &Config::default()).is_ok());
+    let deep = (0..40).fold("SELECT 1".to_owned(), |inner, _| {
+        format!("WITH a AS ({inner}) SELECT * FROM a")
+    });
+    assert!(matches!(
+        parse(&deep, &Config::default()),
+        Err(Error::TooMuch { .. })
+    ));
+}

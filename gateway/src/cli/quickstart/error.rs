@@ -88,7 +88,9 @@ pub(crate) enum Error {
         asked: f64,
     },
     /// The sample could not be made.
-    #[error("the sample lake is not complete; the next start finishes it")]
+    #[error(
+        "the sample lake cannot be read, or could not be finished; a start that was broken off is finished by the next one"
+    )]
     Lake(#[source] ingest::Error),
     /// Ctrl-C while the sample was being made.
     #[error("stopped while the sample lake was being made; the next start finishes it")]

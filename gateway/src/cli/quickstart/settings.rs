@@ -1,5 +1,6 @@
 //! The files that a start writes anew: the gateway's config, its key, and where it listens.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use aws_lc_rs::rand;
@@ -66,10 +67,10 @@ pub(super) fn seal_key() -> Result<String> {
 }
 
 /// Where the running gateway listens, for scripts and for `lakegate sql`.
-pub(super) fn endpoints(at: &At) -> String {
+pub(super) fn endpoints(at: &At, admin: SocketAddr) -> String {
     format!(
         "{:#}\n",
-        serde_json::json!({ "flight": at.flight, "rest": at.rest })
+        serde_json::json!({ "flight": at.flight, "rest": at.rest, "admin": format!("http://{admin}") })
     )
 }
 
