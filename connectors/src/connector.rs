@@ -174,7 +174,8 @@ pub enum KeyRule {
 /// A table ready to be planned and read, pinned to `version`.
 #[derive(Clone, Debug)]
 pub struct SourceTable {
-    /// Scans the table. The same version and the same `target_partitions` give the same partitions in every process.
+    /// Scans the table. The same version and the same `target_partitions` give the same partitions in every process,
+    /// where [`Capabilities::partitions`] says so; elsewhere partitions belong together and to one run.
     pub provider: Arc<dyn TableProvider>,
     /// The same rows with plain strings and binaries where `provider` gives views, for results that are copied out as
     /// they are read. `None` when there are no views.

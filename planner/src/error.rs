@@ -286,6 +286,12 @@ fn from_source(error: &connectors::Error) -> Error {
         cause = inner.source();
     }
     tracing::warn!(error = %error, causes = causes.join(": "), "a source failed");
+    if let connectors::Error::VersionGone { table, version } = error {
+        return Error::VersionGone {
+            table: table.clone(),
+            version: version.to_string(),
+        };
+    }
     Error::Source {
         message: error.to_string(),
         kind: error.kind(),

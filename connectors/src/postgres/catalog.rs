@@ -8,6 +8,8 @@
 
 mod queries;
 
+pub(super) use queries::ColumnStatistics;
+
 use super::config::{Config, invalid};
 use super::failure::{Subject, changed};
 use super::pool::{Lease, Pool};
@@ -83,6 +85,8 @@ pub(super) struct Described {
     /// Estimated; none when the server has not looked yet.
     pub(super) rows: Option<u64>,
     pub(super) blocks: u64,
+    /// By column, as far as the server has looked.
+    pub(super) statistics: Vec<Option<ColumnStatistics>>,
     pub(super) version: Version,
     pub(super) facts: Arc<Facts>,
 }
@@ -289,6 +293,7 @@ async fn describe(pool: &Pool, (schema, name): (String, String)) -> Result<Optio
         columns,
         types,
         primary_key,
+        statistics,
     }) = found
     else {
         return Ok(None);
@@ -306,7 +311,9 @@ async fn describe(pool: &Pool, (schema, name): (String, String)) -> Result<Optio
         .zip(&mapped)
         .map(|(column, mapped)| field(column, mapped))
         .collect();
+    let statistics = columns.iter().map(|column| statistics.get(&column.name).copied());
     Ok(Some(Described {
+        statistics: statistics.collect(),
         version: version(oid, kind, &columns, &types, &mapped),
         schema_name: schema,
         name,

@@ -15,8 +15,8 @@ use crate::Error;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -223,10 +223,7 @@ impl TableProvider for PostgresTable {
                 version: Some(self.table.version.clone()),
             });
         }
-        let mut statistics = Statistics::new_unknown(&schema);
-        if let Some(rows) = rows.and_then(|rows| usize::try_from(rows).ok()) {
-            statistics.num_rows = Precision::Inexact(rows);
-        }
+        let statistics = statistics(&self.table, columns, rows);
         Ok(Arc::new(RemoteExec::new(
             self.remote.clone(),
             queries,
@@ -235,9 +232,48 @@ impl TableProvider for PostgresTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let mut statistics = Statistics::new_unknown(&self.table.schema);
-        let rows = self.table.rows.and_then(|rows| usize::try_from(rows).ok());
-        statistics.num_rows = rows.map_or(Precision::Absent, Precision::Inexact);
-        Some(statistics)
+        let all: Vec<usize> = (0..self.table.columns.len()).collect();
+        Some(statistics(&self.table, &all, self.table.rows))
+    }
+}
+
+/// What the server guesses of the columns of `rows` rows. Nothing here is exact, and no value of a row is in it.
+fn statistics(table: &Described, columns: &[usize], rows: Option<u64>) -> Statistics {
+    let count = |number: f64| match number.is_finite() && number >= 0.0 {
+        true => Precision::Inexact(number.round() as usize),
+        false => Precision::Absent,
+    };
+    let Some(rows) = rows.map(|rows| rows as f64) else {
+        return Statistics {
+            num_rows: Precision::Absent,
+            total_byte_size: Precision::Absent,
+            column_statistics: vec![ColumnStatistics::new_unknown(); columns.len()],
+        };
+    };
+    let mut bytes = Some(0.0);
+    let of_column = |place: &usize| {
+        let known = table.statistics.get(*place).copied().flatten();
+        bytes = bytes
+            .zip(known)
+            .map(|(sum, known)| sum + rows * f64::from(known.width));
+        let Some(known) = known else {
+            return ColumnStatistics::new_unknown();
+        };
+        let distinct = match known.distinct < 0.0 {
+            true => -known.distinct * rows,
+            false => known.distinct.min(rows),
+        };
+        ColumnStatistics {
+            null_count: count(known.nulls * rows),
+            distinct_count: count(distinct),
+            byte_size: count(rows * f64::from(known.width)),
+            ..ColumnStatistics::new_unknown()
+        }
+    };
+    let column_statistics = columns.iter().map(of_column).collect();
+    Statistics {
+        num_rows: count(rows),
+        total_byte_size: bytes.map_or(Precision::Absent, count),
+        column_statistics,
     }
 }

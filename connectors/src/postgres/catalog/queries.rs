@@ -78,6 +78,21 @@ const ATTRIBUTES: &str = "SELECT t.oid, a.attname::text, a.atttypid, a.atttypmod
  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
  WHERE t.oid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY t.oid, a.attnum";
 
+/// What ANALYZE found. The view shows only columns that the role may read.
+const STATISTICS: &str = "SELECT attname::text, null_frac::float8, n_distinct::float8, avg_width
+ FROM pg_catalog.pg_stats WHERE schemaname = $1::text AND tablename = $2::text AND NOT inherited";
+
+/// What the server has found of a column's values.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::postgres) struct ColumnStatistics {
+    /// The part of the rows that is NULL.
+    pub(in crate::postgres) nulls: f64,
+    /// How many values there are; a negative number is the part of the rows that is different.
+    pub(in crate::postgres) distinct: f64,
+    /// Bytes of a value.
+    pub(in crate::postgres) width: i32,
+}
+
 /// A table as the catalog has it.
 pub(super) struct TableRow {
     pub(super) oid: u32,
@@ -88,6 +103,7 @@ pub(super) struct TableRow {
     pub(super) columns: Vec<ColumnRow>,
     pub(super) types: Types,
     pub(super) primary_key: Vec<String>,
+    pub(super) statistics: HashMap<String, ColumnStatistics>,
 }
 
 /// Asks for one table.
@@ -133,7 +149,25 @@ pub(super) async fn table(client: &Client, schema: &str, name: &str) -> Result<O
         columns,
         types: types(client, oid).await?,
         primary_key,
+        statistics: statistics(client, schema, name).await?,
     }))
+}
+
+async fn statistics(
+    client: &Client,
+    schema: &str,
+    name: &str,
+) -> Result<HashMap<String, ColumnStatistics>, Error> {
+    let mut found = HashMap::new();
+    for row in client.query(STATISTICS, &[&schema, &name]).await? {
+        let of_column = ColumnStatistics {
+            nulls: row.try_get(1)?,
+            distinct: row.try_get(2)?,
+            width: row.try_get(3)?,
+        };
+        found.insert(row.try_get(0)?, of_column);
+    }
+    Ok(found)
 }
 
 async fn types(client: &Client, table: u32) -> Result<Types, Error> {

@@ -57,10 +57,15 @@ async fn a_projection_and_an_estimate_go_down() {
         plan.contains("sql=SELECT FROM (SELECT FROM \"public\".\"t\") AS t0"),
         "{plan}"
     );
-    let found = table(&source, "t").await;
+    let statistics = table(&source, "t").await.provider.statistics().unwrap();
+    assert_eq!(statistics.num_rows, Precision::Inexact(1_000));
+    let of_a = &statistics.column_statistics[0];
+    assert_eq!(of_a.distinct_count, Precision::Inexact(1_000));
+    assert_eq!(of_a.null_count, Precision::Inexact(0));
+    assert_eq!(of_a.byte_size, Precision::Inexact(4_000));
     assert_eq!(
-        found.provider.statistics().unwrap().num_rows,
-        Precision::Inexact(1_000)
+        statistics.column_statistics[2].distinct_count,
+        Precision::Inexact(1)
     );
 }
 
