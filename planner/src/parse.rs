@@ -162,13 +162,32 @@ fn classify(statement: Statement) -> Result<Parsed> {
             })
         }
         Statement::Explain {
-            statement: ref inner, ..
-        } => match inner.as_ref() {
-            Statement::Query(_) => Ok(Parsed {
-                kind: StatementKind::Explain,
-                body: Body::Plan(Box::new(statement)),
-            }),
-            other => Err(unsupported(other)),
+            describe_alias,
+            analyze,
+            verbose,
+            query_plan,
+            estimate,
+            statement: inner,
+            ..
+        } => match *inner {
+            Statement::Query(mut query) => {
+                // Named as when it runs, so that what is described is what would run.
+                names::name_columns(&mut query);
+                Ok(Parsed {
+                    kind: StatementKind::Explain,
+                    body: Body::Plan(Box::new(Statement::Explain {
+                        describe_alias,
+                        analyze,
+                        verbose,
+                        query_plan,
+                        estimate,
+                        statement: Box::new(Statement::Query(query)),
+                        format: None,
+                        options: None,
+                    })),
+                })
+            }
+            other => Err(unsupported(&other)),
         },
         Statement::ExplainTable { table_name, .. } => Ok(Parsed {
             kind: StatementKind::Query,

@@ -158,6 +158,22 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// As [`Gateway::quickstart`], with keys of the config set, such as `planner.sources.pg.url`.
+    pub fn quickstart_with(scale: f64, settings: &[(&str, &str)]) -> Result<Self> {
+        let own = TempDir::with_prefix("lakegate-test-")?;
+        let directory = own.path().join("lake");
+        let admin = free_address()?;
+        let mut launch = Launch::quickstart(&directory, scale, &admin);
+        for (key, value) in settings {
+            launch = launch.with_setting(key, value);
+        }
+        let mut gateway = Self::start(&launch, &admin)?;
+        gateway.users = credentials(&directory)?;
+        gateway.directory = directory;
+        gateway._own.push(own);
+        Ok(gateway)
+    }
+
     /// A quickstart gateway over the lake in `directory`, which stays.
     pub fn quickstart_in(directory: &Path, scale: f64) -> Result<Self> {
         let admin = free_address()?;

@@ -10,6 +10,7 @@ pub mod flight;
 pub mod gateway;
 pub mod house;
 pub mod lake;
+pub mod postgres;
 pub mod rest;
 
 pub use answer::{Answer, Refusal};
@@ -17,4 +18,5 @@ pub use authority::Authority;
 pub use flight::Flight;
 pub use gateway::{Ended, Gateway, Launch};
 pub use lake::Lake;
+pub use postgres::Postgres;
 pub use rest::Rest;

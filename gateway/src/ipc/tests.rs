@@ -76,7 +76,10 @@ impl Maker {
 
     fn booleans(self) -> BooleanArray {
         (0..self.rows)
-            .map(|row| self.holds(row, 9).then_some(self.number(row, 2) % 2 == 0))
+            .map(|row| {
+                self.holds(row, 9)
+                    .then_some(self.number(row, 2).is_multiple_of(2))
+            })
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod faults;
+mod federation;
 mod fleet;
 mod heartbeat;
 mod layering;

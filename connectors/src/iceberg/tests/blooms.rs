@@ -1,7 +1,9 @@
 //! Bloom filters leave files out and never a row. The fixture writes them for columns named `key`.
 
 use super::pruning::scanned;
-use crate::iceberg::fixture::{Lake, column, schema};
+use crate::Connector;
+use crate::iceberg::Iceberg;
+use crate::iceberg::fixture::{Lake, SCHEMA, answer, column, printed, register, schema};
 use ::iceberg::spec::PrimitiveType;
 
 /// Eight files that all have keys of the whole range.
@@ -102,4 +104,26 @@ async fn a_file_that_cannot_be_asked_is_read_and_says_why() {
         error.contains(victim.file_name().unwrap().to_str().unwrap()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn filters_take_no_more_memory_than_the_config_gives() {
+    for (bytes, are_kept) in [(0, false), (1 << 20, true)] {
+        let lake = interleaved(PrimitiveType::Long, "?").await;
+        let mut config = lake.config.clone();
+        config.bloom_cache_bytes = bytes;
+        let source = Iceberg::open("lake", &config, tokio::runtime::Handle::current())
+            .await
+            .unwrap();
+        let table = source.table(SCHEMA, "t", None).await.unwrap().unwrap();
+        let context = datafusion::prelude::SessionContext::new();
+        register(&context, "t", &table);
+        assert_eq!(
+            printed(&answer(&context, "SELECT v FROM t WHERE key = 17").await),
+            "17"
+        );
+        source.blooms.run_pending_tasks().await;
+        assert_eq!(source.blooms.entry_count() > 0, are_kept);
+        assert!(source.blooms.weighted_size() <= bytes);
+    }
 }
