@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn each_bound_that_leaves_no_room_is_named() {
         Config::default().validate().unwrap();
-        let cases: [(&str, fn(&mut Config)); 15] = [
+        type Break = fn(&mut Config);
+        let cases: [(&str, Break); 15] = [
             ("statement_bytes_max", |config| {
                 config.statement_bytes_max = ByteSize::b(0)
             }),
