@@ -20,6 +20,7 @@ build: ## compile the gateway
 	$(BUILD) --bin lakegate
 
 test: build ## every test: Rust, then the Python and Java clients against a running gateway
+	tests/install
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
 
