@@ -26,6 +26,7 @@ mod files;
 mod fixture;
 mod inspect;
 mod metadata;
+mod named;
 mod naming;
 mod nested;
 mod partitions;

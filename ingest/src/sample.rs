@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use iceberg::table::Table;
-use iceberg::{Catalog, NamespaceIdent};
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
 
 use crate::append::{Appender, Batches};
 use crate::commit::{Receipt, Token, failed, history, token_of};
@@ -32,6 +32,8 @@ const BYTES_PER_SCALE: f64 = 270e6;
 pub struct Loaded {
     /// The table's name in gold and its snapshot.
     pub tables: Vec<(String, Receipt)>,
+    /// Tables, `gold.name`, that the catalog has and that cannot be opened. They are left as they are.
+    pub damaged: Vec<String>,
 }
 
 impl Loaded {
@@ -98,13 +100,41 @@ pub async fn load_with(
     for zone in Zone::ALL {
         ensure_namespace(catalog.as_ref(), &zone.namespace(), zone.comment()).await?;
     }
-    let appender = Appender::new(catalog, config)?;
-    let mut tables = Vec::new();
+    let appender = Appender::new(Arc::clone(&catalog), config)?;
+    let (mut tables, mut damaged) = (Vec::new(), Vec::new());
     for dataset in Dataset::ALL {
+        let ident = dataset.contract()?.ident();
+        if let Opened::Damaged = open(catalog.as_ref(), &ident).await? {
+            damaged.push(ident.to_string());
+            continue;
+        }
         let receipt = load_table(&appender, dataset, scale, progress).await?;
         tables.push((dataset.name().to_owned(), receipt));
     }
-    Ok(Loaded { tables })
+    Ok(Loaded { tables, damaged })
+}
+
+/// What the catalog gives for a table.
+enum Opened {
+    /// It has none of that name.
+    Absent,
+    Table(Box<Table>),
+    /// It has one, and its metadata cannot be read.
+    Damaged,
+}
+
+async fn open(catalog: &dyn Catalog, ident: &TableIdent) -> Result<Opened> {
+    let exists = catalog.table_exists(ident).await;
+    if !exists.map_err(|error| failed("look for", ident, error))? {
+        return Ok(Opened::Absent);
+    }
+    Ok(match catalog.load_table(ident).await {
+        Ok(table) => Opened::Table(Box::new(table)),
+        Err(error) => {
+            tracing::warn!(table = %ident, %error, "a table cannot be opened");
+            Opened::Damaged
+        }
+    })
 }
 
 /// The scale that the lake's sample was made with, complete or not; none for a lake without sample tables. For a caller that wants to refuse
@@ -116,17 +146,9 @@ pub async fn scale_of(catalog: &dyn Catalog) -> Result<Option<f64>> {
         if !exists.map_err(|error| failed("look for", &ident, error))? {
             return Ok(None);
         }
-        if !catalog
-            .table_exists(&ident)
-            .await
-            .map_err(|error| failed("look for", &ident, error))?
-        {
+        let Opened::Table(table) = open(catalog, &ident).await? else {
             continue;
-        }
-        let table = catalog
-            .load_table(&ident)
-            .await
-            .map_err(|error| failed("load", &ident, error))?;
+        };
         let scale = history(table.metadata())
             .filter_map(token_of)
             .find_map(tpch::scale_of_token);

@@ -11,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 
 use crate::error::Result;
+use crate::slices::sliced;
 
 /// `plan` with a place to give way above every operator of several inputs, and above those that multiply the rows of
 /// one. Rows, order and partitions stay as they are.
@@ -19,11 +20,15 @@ use crate::error::Result;
 /// `Internal` when an operator refuses its own inputs back.
 pub(crate) fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
-        if node.children().len() < 2 && node.name() != "UnnestExec" {
-            return Ok(Transformed::no(node));
+        let node = match sliced(Arc::clone(&node))? {
+            Some(sliced) => Transformed::yes(sliced),
+            None => Transformed::no(node),
+        };
+        if node.data.children().len() < 2 && node.data.name() != "UnnestExec" {
+            return Ok(node);
         }
         Ok(Transformed::yes(
-            Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>
+            Arc::new(CooperativeExec::new(node.data)) as Arc<dyn ExecutionPlan>
         ))
     })?;
     Ok(wrapped.data)

@@ -3,12 +3,14 @@
 //! Display is one lower-case line without its source. `from_datafusion` is the one place that takes an engine error
 //! apart; nothing else in the house looks into `DataFusionError`.
 
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use connectors::ErrorKind as SourceErrorKind;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use thiserror::Error;
 
+use crate::information_schema::type_name;
 use crate::suggest::nearest;
 
 /// Result of this crate.
@@ -41,6 +43,9 @@ pub enum Error {
     /// The data made an expression fail: division by zero, a failing cast, an overflow.
     #[error("{message}")]
     Evaluation { message: String },
+    /// A value would leave the range of its type. `operation` is an operator or a function, `data_type` a name of SQL.
+    #[error("the result of {operation} does not fit {data_type}")]
+    Overflow { operation: String, data_type: String },
     /// A bound of this gateway was met.
     #[error("{what} exceeds the limit of {limit}")]
     TooMuch { what: &'static str, limit: String },
@@ -103,7 +108,8 @@ impl Error {
             | Error::Invalid { .. }
             | Error::Setting { .. }
             | Error::Parameter { .. }
-            | Error::Evaluation { .. } => ErrorKind::Invalid,
+            | Error::Evaluation { .. }
+            | Error::Overflow { .. } => ErrorKind::Invalid,
             Error::UnknownTable { .. } | Error::VersionGone { .. } => ErrorKind::NotFound,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
@@ -141,6 +147,7 @@ impl Error {
             Error::Source { .. } => "LG1013",
             Error::Policy(_) => "LG1014",
             Error::Memory => "LG1015",
+            Error::Overflow { .. } => "LG1016",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -153,12 +160,16 @@ impl Error {
             }
             Error::Invalid { hint, .. } => hint.clone(),
             Error::Statements { .. } => Some("send each statement in a request of its own".to_owned()),
+            Error::Overflow { data_type, .. } if data_type.ends_with("INT") || data_type == "INTEGER" => {
+                Some("cast to DECIMAL(38, 0) before".to_owned())
+            }
             Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }
             | Error::Parameter { .. }
             | Error::Evaluation { .. }
+            | Error::Overflow { .. }
             | Error::TooMuch { .. }
             | Error::Memory
             | Error::Timeout
@@ -167,6 +178,14 @@ impl Error {
             | Error::Policy(_)
             | Error::Internal { .. } => None,
         }
+    }
+
+    /// An overflow on its way through the engine.
+    pub(crate) fn overflow(operation: impl Into<String>, data_type: &DataType) -> DataFusionError {
+        DataFusionError::External(Box::new(Error::Overflow {
+            operation: operation.into(),
+            data_type: type_name(data_type),
+        }))
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -194,6 +213,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     if let Some(source) = connectors::Error::find(&error) {
         return from_source(source);
     }
+    if let Some(overflow) = found_overflow(&error) {
+        return overflow;
+    }
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
         DataFusionError::Collection(mut errors) if !errors.is_empty() => {
@@ -203,6 +225,21 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
         other => from_shared(&other),
     }
+}
+
+/// Our own overflow, wherever the engine has put it; others may hold it too.
+fn found_overflow(error: &DataFusionError) -> Option<Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(Error::Overflow { operation, data_type }) = cause.downcast_ref() {
+            return Some(Error::Overflow {
+                operation: operation.clone(),
+                data_type: data_type.clone(),
+            });
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// What can be told of an error that others may hold too.

@@ -185,3 +185,6 @@ fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 pub(crate) fn unchanged(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(batch.clone())
 }
+
+#[cfg(test)]
+mod tests;

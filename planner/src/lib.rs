@@ -10,6 +10,7 @@
 //! * No protocol is known here: the crate takes SQL and Arrow values and gives Arrow batches.
 //! * No code outside `session.rs` makes a DataFusion session.
 
+mod arithmetic;
 pub mod cache;
 pub mod catalog;
 pub mod config;
@@ -34,6 +35,7 @@ mod resolve;
 mod resolved;
 pub mod runtime;
 mod session;
+mod slices;
 mod steps;
 mod stores;
 mod suggest;

@@ -12,17 +12,20 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
+use crate::arithmetic::checked;
 use crate::config::Config;
 use crate::enforce::audit::audit;
 use crate::enforce::guard::GuardedPlan;
 use crate::enforce::{Scanned, scanned};
 use crate::error::{Error, Result};
+use crate::functions::measured;
 use crate::optimize::{RemotePlanner, federated};
 use crate::request::Partition;
 
 /// Optimises the plan, checks its guards again, hands down what a source can do whole, and chooses operators.
 pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    let optimized = state.optimize(guard.plan())?;
+    // Once more after the engine's rules: they write arithmetic and calls of their own.
+    let optimized = measured(checked(state.optimize(guard.plan())?)?, true)?;
     audit(&optimized, guard)?;
     let federated = federated(optimized)?;
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemotePlanner)]);

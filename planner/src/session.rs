@@ -11,9 +11,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::prelude::SessionConfig;
 
+use crate::arithmetic::{self, CheckedArithmetic};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::functions;
+use crate::functions::{self, MeasuredFunctions};
 use crate::memory::QueryPool;
 use crate::request::Session;
 use crate::resolve::Resolution;
@@ -55,8 +56,11 @@ impl Sessions {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_table_factories(Default::default())
+            .with_analyzer_rule(Arc::new(CheckedArithmetic))
+            .with_analyzer_rule(Arc::new(MeasuredFunctions))
             .build();
         functions::bound(&mut base)?;
+        arithmetic::bound(&mut base)?;
         Ok(Self {
             base,
             zones: Mutex::default(),

@@ -17,7 +17,7 @@ pub(super) mod reader;
 mod roaring;
 pub(super) mod vector;
 
-use super::metadata::MetadataStore;
+use super::metadata::{MetadataStore, shown};
 use super::warehouse::Warehouse;
 use crate::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
@@ -258,7 +258,7 @@ fn unsupported(table: &str, feature: &str) -> Error {
 fn corrupt(table: &str, path: &str, problem: impl Into<crate::error::Cause>) -> Error {
     Error::Corrupt {
         table: table.to_owned(),
-        path: path.to_owned(),
+        path: shown(path),
         cause: problem.into(),
     }
 }

@@ -258,7 +258,7 @@ fn corrupt(table: &str, location: &str, cause: impl std::error::Error + Send + S
 }
 
 /// A location for people: the folder and the file. Where the warehouse lies on the server is nobody's business.
-fn shown(location: &str) -> String {
+pub(super) fn shown(location: &str) -> String {
     let mut parts: Vec<&str> = location.rsplit('/').take(2).collect();
     parts.reverse();
     parts.join("/")

@@ -11,6 +11,7 @@ use super::deletes::cache::DeleteCache;
 use super::deletes::reader::DeleteReader;
 use super::files::{PlannedFile, Pruned, Snapshot, plan};
 use super::metadata::MetadataStore;
+use super::named::NamedSource;
 use super::naming::Naming;
 use super::nested::Defaults;
 use super::partitions::group;
@@ -151,7 +152,8 @@ impl IcebergTable {
             // saves, so it is no general setting.
             .with_pushdown_filters(is_by_key)
             .with_parquet_file_reader_factory(Arc::new(readers.clone()));
-        let mut source: Arc<dyn FileSource> = Arc::new(plain);
+        let table = Arc::clone(&self.snapshot.table);
+        let mut source: Arc<dyn FileSource> = Arc::new(NamedSource::new(Arc::new(plain), table, is_by_key));
         let deletes = files.iter().any(|file| file.deletes.is_some());
         let nested = |field: &arrow::datatypes::FieldRef| field.data_type().is_nested();
         if deletes || self.snapshot.schema.fields().iter().any(nested) {

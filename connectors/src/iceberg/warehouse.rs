@@ -4,6 +4,7 @@
 //! the store itself is rooted there, so that no path can name a file elsewhere.
 
 use super::config::{Config, strip_file_scheme};
+use super::metadata::shown;
 use crate::{Error, Result};
 use bytes::Bytes;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -134,7 +135,7 @@ impl Warehouse {
             // A range that the file does not have is told as a plain failure.
             object_store::Error::Generic { .. } => Error::Corrupt {
                 table: table.to_owned(),
-                path: location.to_owned(),
+                path: self.shown(location),
                 cause: Box::new(cause),
             },
             other => self.lost(table, location, other),
@@ -144,7 +145,7 @@ impl Warehouse {
         }
         Err(Error::Corrupt {
             table: table.to_owned(),
-            path: location.to_owned(),
+            path: self.shown(location),
             cause: format!("{size} bytes from {start} on are not there").into(),
         })
     }
@@ -160,7 +161,7 @@ impl Warehouse {
         );
         Err(Error::Corrupt {
             table: table.to_owned(),
-            path: location.to_owned(),
+            path: self.shown(location),
             cause: problem.into(),
         })
     }
@@ -170,7 +171,7 @@ impl Warehouse {
         match cause {
             object_store::Error::NotFound { .. } => Error::Corrupt {
                 table: table.to_owned(),
-                path: location.to_owned(),
+                path: self.shown(location),
                 cause: Box::new(cause),
             },
             other => self.unavailable(location, other),
@@ -183,7 +184,19 @@ impl Warehouse {
         path: &str,
         cause: impl std::error::Error + Send + Sync + 'static,
     ) -> Error {
-        unavailable(&self.source_name, path, cause)
+        unavailable(&self.source_name, &self.shown(path), cause)
+    }
+
+    /// A location for people, as a path below the warehouse. Where that lies on the server is nobody's business.
+    pub(super) fn shown(&self, location: &str) -> String {
+        if let Ok(path) = self.path("", location) {
+            return path.to_string();
+        }
+        match location.starts_with('/') || location.contains(':') {
+            true => shown(location),
+            // A path of the store.
+            false => location.to_owned(),
+        }
     }
 }
 

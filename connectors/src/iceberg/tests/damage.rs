@@ -200,14 +200,48 @@ async fn a_missing_cut_or_changed_data_file_is_named() {
 }
 
 #[tokio::test]
-async fn damaged_pages_are_an_error() {
+async fn damaged_pages_are_told_with_their_file() {
     let lake = lake().await;
     let path = &lake.data_files("t")[0];
     let mut bytes = std::fs::read(path).unwrap();
     let pages = bytes.len() / 3;
     bytes[4..pages].fill(0xff);
     std::fs::write(path, bytes).unwrap();
-    lake.refusal("t", "SELECT a FROM t").await;
+    let name = path.file_name().unwrap().to_str().unwrap();
+    for sql in [
+        "SELECT a FROM t",
+        "SELECT sum(a) FROM t",
+        "SELECT * FROM t ORDER BY a LIMIT 3",
+    ] {
+        let error = lake.refusal("t", sql).await;
+        let found = Error::find(&error).unwrap_or_else(|| panic!("{error}"));
+        assert!(
+            matches!(found, Error::Corrupt { table, path, .. } if table == "gold.t" && path.ends_with(name)),
+            "{found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_message_tells_where_the_warehouse_lies() {
+    let gone: fn(&std::path::Path) = |path| std::fs::remove_file(path).unwrap();
+    let junk: fn(&std::path::Path) = |path| std::fs::write(path, "junk").unwrap();
+    for damage in [gone, junk] {
+        for starts in ["snap", "data", "manifest"] {
+            let lake = lake().await;
+            let victims = match starts {
+                "data" => lake.data_files("t"),
+                "snap" => metadata_files(&lake, |name| name.starts_with("snap")),
+                _ => metadata_files(&lake, |name| name.ends_with("avro") && !name.starts_with("snap")),
+            };
+            damage(&victims[0]);
+            let error = lake.refusal("t", "SELECT a FROM t").await;
+            let told = Error::find(&error).unwrap().to_string();
+            assert!(!told.contains(lake.dir.path().to_str().unwrap()), "{told}");
+            let name = victims[0].file_name().unwrap().to_str().unwrap();
+            assert!(told.contains(name), "{told}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,11 @@ impl Bar {
     /// Says what was made; nothing if it had been there.
     pub(super) fn end(&self, loaded: &Loaded) {
         self.bar.finish_and_clear();
+        for table in &loaded.damaged {
+            self.say(&format!(
+                "sample {table} is damaged and left as it is; the other tables are served"
+            ));
+        }
         if !loaded.was_complete() {
             let seconds = self.started.elapsed().as_secs_f64();
             self.say(&format!(

@@ -63,6 +63,69 @@ async fn a_corrupt_data_file_is_named_and_other_tables_are_read() {
     );
 }
 
+/// Turns some bits in the first pages of a file.
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).expect("a readable file");
+    let pages = bytes.len() / 3;
+    for byte in &mut bytes[4..pages] {
+        *byte ^= 0x5A;
+    }
+    fs::write(path, bytes).expect("a writable file");
+}
+
+#[tokio::test]
+async fn flipped_bytes_inside_a_page_are_told_with_the_file() {
+    let gateway = Gateway::quickstart(0.01).expect("a gateway");
+    let victim = table_files(&gateway.directory, "region", "parquet").remove(0);
+    flip(&victim);
+    let name = victim.file_name().expect("a name").to_string_lossy();
+    let here = gateway.directory.to_string_lossy();
+    let mut flight = gateway.flight("admin").await.expect("a connection");
+    for sql in [
+        "SELECT * FROM lake.gold.region",
+        "SELECT max(r_name) FROM lake.gold.region",
+    ] {
+        let refusal = flight.query(sql).await.expect_err("damage is told");
+        assert!(refusal.message.contains(name.as_ref()), "{refusal:?}");
+        assert!(!refusal.message.contains(here.as_ref()), "{refusal:?}");
+    }
+    assert_eq!(flight.query("SELECT 1").await.expect("an answer").cell(), "1");
+}
+
+#[tokio::test]
+async fn a_lake_with_one_damaged_table_starts_and_only_that_table_fails() {
+    let own = tempfile::TempDir::new().expect("a folder");
+    let directory = own.path().join("lake");
+    drop(Gateway::quickstart_in(&directory, 0.01).expect("a gateway"));
+    for metadata in table_files(&directory, "nation", "json") {
+        fs::write(metadata, "{").expect("a writable file");
+    }
+    let gateway = Gateway::quickstart_in(&directory, 0.01).expect("a gateway over what is left");
+    assert!(gateway.log().contains("gold.nation"), "the damage is told");
+    let mut flight = gateway.flight("admin").await.expect("a connection");
+    let refusal = flight
+        .query("SELECT * FROM lake.gold.nation")
+        .await
+        .expect_err("damage is told");
+    assert!(refusal.message.contains("nation"), "{refusal:?}");
+    assert!(
+        !refusal
+            .message
+            .contains(directory.to_str().expect("a UTF-8 path")),
+        "{refusal:?}"
+    );
+    let regions = flight
+        .query("SELECT count(*) FROM lake.gold.region")
+        .await
+        .expect("an answer");
+    assert_eq!(regions.cell(), "5");
+    let listed = flight
+        .query("SELECT count(*) FROM lake.information_schema.tables WHERE table_schema = 'gold'")
+        .await
+        .expect("an answer");
+    assert_eq!(listed.cell(), "8");
+}
+
 #[tokio::test]
 async fn a_missing_manifest_is_named_and_other_tables_are_read() {
     let gateway = Gateway::quickstart(0.01).expect("a gateway");
@@ -75,6 +138,8 @@ async fn a_missing_manifest_is_named_and_other_tables_are_read() {
         .await
         .expect_err("damage is told");
     assert!(refusal.message.contains("nation"), "{refusal:?}");
+    let here = gateway.directory.to_string_lossy();
+    assert!(!refusal.message.contains(here.as_ref()), "{refusal:?}");
     assert_eq!(flight.query("SELECT 1").await.expect("an answer").cell(), "1");
     assert_eq!(
         flight
