@@ -1,5 +1,10 @@
 //! Random operands near the ends of their types, as literals and as columns: the engine gives the exact result or refuses.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the session under test is asked as the engine itself asks it, with statements of ours"
+)]
+
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::{DataType, i256};
 use datafusion::prelude::SessionContext;

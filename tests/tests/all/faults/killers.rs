@@ -190,6 +190,12 @@ fn text() -> Vec<(String, Fate)> {
             format!("SELECT {} FROM {li}", columns("l_orderkey", 10_000)),
             Over,
         ),
+    ]
+}
+
+/// Nesting, width and names.
+fn shapes() -> Vec<(String, Fate)> {
+    vec![
         (format!("SELECT {}1", "NOT ".repeat(10_000)), Refused),
         (format!("SELECT {}1", "- ".repeat(10_000)), Refused),
         (
@@ -309,8 +315,13 @@ async fn statements_that_take_for_ever() {
 }
 
 #[tokio::test]
-async fn statements_that_are_long_or_deep_or_wide() {
+async fn statements_that_are_long_or_wide() {
     survives(text()).await;
+}
+
+#[tokio::test]
+async fn statements_of_odd_shapes() {
+    survives(shapes()).await;
 }
 
 /// A handle for a statement with one parameter.
