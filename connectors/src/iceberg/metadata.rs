@@ -11,6 +11,7 @@ use crate::{Error, Result};
 use bytes::Bytes;
 use iceberg::spec::{FormatVersion, Manifest, ManifestList, TableMetadata};
 use moka::future::Cache;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::future::Future;
@@ -138,11 +139,21 @@ impl MetadataStore {
 }
 
 /// Table metadata from its text. What would be read wrong without a word is refused.
-pub(super) fn parse(table: &str, location: &str, text: &[u8]) -> Result<TableMetadata> {
+fn parse(table: &str, location: &str, text: &[u8]) -> Result<TableMetadata> {
     let metadata: TableMetadata =
         serde_json::from_slice(text).map_err(|cause| corrupt(table, location, cause))?;
     if metadata.format_version() == FormatVersion::V3 {
-        check_defaults(table, text, &metadata)?;
+        let text = serde_json::from_slice(text).map_err(|cause| corrupt(table, location, cause))?;
+        check_defaults(table, &text, &metadata)?;
+    }
+    Ok(metadata)
+}
+
+/// As [`parse`], of metadata that came as a part of something else.
+pub(super) fn from_part(table: &str, location: &str, part: &Value) -> Result<TableMetadata> {
+    let metadata = TableMetadata::deserialize(part).map_err(|cause| corrupt(table, location, cause))?;
+    if metadata.format_version() == FormatVersion::V3 {
+        check_defaults(table, part, &metadata)?;
     }
     Ok(metadata)
 }
@@ -211,13 +222,10 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<i64> {
 }
 
 /// Refuses a default that Iceberg's own reader has left out without a word, as it does with those it cannot read.
-fn check_defaults(table: &str, text: &[u8], metadata: &TableMetadata) -> Result<()> {
+fn check_defaults(table: &str, text: &Value, metadata: &TableMetadata) -> Result<()> {
     let unsupported = |feature: String| Error::Unsupported {
         table: table.to_owned(),
         feature,
-    };
-    let Ok(text) = serde_json::from_slice::<Value>(text) else {
-        return Err(unsupported("metadata that is no JSON".to_owned()));
     };
     for schema in text["schemas"].as_array().into_iter().flatten() {
         let id = schema["schema-id"].as_i64().and_then(|id| i32::try_from(id).ok());

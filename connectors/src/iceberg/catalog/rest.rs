@@ -13,7 +13,7 @@ pub use config::Config;
 use super::{Lookup, Pointer};
 use crate::iceberg::Config as SourceConfig;
 use crate::iceberg::location::Location;
-use crate::iceberg::metadata::parse;
+use crate::iceberg::metadata::from_part;
 use crate::iceberg::storage::lent::{Lender, LentProvider, Loan};
 use crate::iceberg::weight;
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ use iceberg::spec::TableMetadata;
 use moka::future::Cache;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -101,10 +101,9 @@ struct Identifier {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct TableAnswer<'a> {
+struct TableAnswer {
     metadata_location: Option<String>,
-    #[serde(borrow)]
-    metadata: &'a RawValue,
+    metadata: Value,
     #[serde(default)]
     config: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -298,10 +297,9 @@ impl RestCatalog {
             Answer::Unchanged => return Ok(known),
             Answer::Found(body, tag) => (body, tag),
         };
-        let answer: TableAnswer<'_> =
+        let answer: TableAnswer =
             serde_json::from_slice(&body).map_err(|cause| self.client.failure(&path, cause))?;
         let full = format!("{schema}.{table}");
-        let text = answer.metadata.get();
         let at = answer.metadata_location.clone();
         // The same file says the same: it is parsed once.
         let old = known
@@ -309,17 +307,16 @@ impl RestCatalog {
             .filter(|known| at.as_ref() == Some(&known.pointer.location));
         let metadata = match old.and_then(|old| old.pointer.metadata.clone()) {
             Some(metadata) => metadata,
-            None => Arc::new(parse(
-                &full,
-                at.as_deref().unwrap_or("metadata"),
-                text.as_bytes(),
-            )?),
+            None => {
+                let file = at.as_deref().unwrap_or("metadata");
+                Arc::new(from_part(&full, file, &answer.metadata)?)
+            }
         };
         let location = at.unwrap_or_else(|| unnamed(&metadata));
         let lent = self.lent(&path, &location, &answer, known.as_deref());
         let fresh = Arc::new(Known {
             tag,
-            bytes: text.len(),
+            bytes: body.len(),
             pointer: Pointer {
                 location,
                 metadata: Some(metadata),
@@ -335,7 +332,7 @@ impl RestCatalog {
         &self,
         path: &str,
         location: &str,
-        answer: &TableAnswer<'_>,
+        answer: &TableAnswer,
         known: Option<&Known>,
     ) -> Option<Arc<LentProvider>> {
         if !self.config.vended_credentials {
@@ -439,7 +436,7 @@ impl Lender for TableLender {
             return Err(nothing());
         };
         // The parser's words may repeat what it read.
-        let answer: TableAnswer<'_> = serde_json::from_slice(&body).map_err(|_| nothing())?;
+        let answer: TableAnswer = serde_json::from_slice(&body).map_err(|_| nothing())?;
         let credentials = answer.storage_credentials.unwrap_or_default();
         let mut config = self.stores.clone();
         config.extend(answer.config.unwrap_or_default());
