@@ -16,6 +16,7 @@ import decimal
 import glob
 import json
 import os
+import re
 import sys
 import types
 import uuid
@@ -27,6 +28,8 @@ import pyarrow.flight as flight
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
+# DuckDB gives a uuid as text.
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 READERS = ("lakegate", "pyiceberg", "duckdb")
 
 
@@ -85,6 +88,8 @@ def plain(value):
     """A value as JSON that is the same for all readers."""
     if isinstance(value, uuid.UUID):
         return value.bytes.hex()
+    if isinstance(value, str) and len(value) == 36 and UUID.fullmatch(value):
+        return uuid.UUID(value).bytes.hex()
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).hex()
     if isinstance(value, datetime.datetime) and value.tzinfo:

@@ -12,8 +12,6 @@ import sys
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.partitioning import PartitionField, PartitionSpec
-from pyiceberg.transforms import BucketTransform
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType, TimestampType
 
@@ -31,14 +29,13 @@ def rows(first: int, count: int) -> pa.Table:
 
 
 def write(catalog: Catalog) -> None:
-    """Two tables: one in parts with three snapshots, a tag and a branch, one below two levels of namespaces."""
+    """Two tables: one with three snapshots, a tag and a branch, one below two levels of namespaces."""
     catalog.create_namespace_if_not_exists("gold")
     catalog.create_namespace_if_not_exists("gold.inner")
     schema = Schema(NestedField(1, "id", LongType(), required=True, doc="the number of the event"),
                     NestedField(2, "name", StringType()), NestedField(3, "at", TimestampType()),
                     identifier_field_ids=[1])
-    spec = PartitionSpec(PartitionField(1, 1000, BucketTransform(2), "bucket"))
-    events = catalog.create_table("gold.events", schema, partition_spec=spec,
+    events = catalog.create_table("gold.events", schema,
                                   properties={"comment": "what happened", "write.parquet.row-group-limit": "10000"})
     for part in range(3):
         events.append(rows(part * 40_000, 40_000))

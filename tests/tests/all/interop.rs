@@ -100,7 +100,7 @@ async fn every_reader_agrees_on_the_tables_of_every_writer() {
         })
         .collect();
     tables.push(json!({
-        "writer": "pyiceberg", "feature": "bucket partitions, rewritten deletes", "sql": "theirs.gold.events",
+        "writer": "pyiceberg", "feature": "snapshots, rewritten deletes", "sql": "theirs.gold.events",
         "folder": theirs.join("gold").join("events"), "moved": null,
     }));
     for (table, feature) in [

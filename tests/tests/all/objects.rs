@@ -179,7 +179,7 @@ async fn a_store_that_is_down_or_silent_fails_its_own_queries_by_name() {
             .query(WHOLE)
             .await
             .expect_err("a store that is down");
-        assert_eq!(refusal.code, "LG1013", "{refusal:?}");
+        assert!(refusal.message.ends_with("(LG1013)"), "{refusal:?}");
         assert!(
             refusal.message.contains("source s3 cannot be reached"),
             "{refusal:?}"
@@ -189,34 +189,4 @@ async fn a_store_that_is_down_or_silent_fails_its_own_queries_by_name() {
             [["25"]]
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_web_identity_reads_with_the_keys_that_it_is_given() {
-    let (_keep, folder) = folder();
-    let moto = Moto::start().await.expect("moto");
-    let said = written(&moto, &folder).await;
-    let token = folder.join("token");
-    fs::write(&token, "a.web.token").expect("a token");
-    let gateway = gateway(
-        &folder,
-        &moto.address,
-        &[
-            ("storage.access_key_id", ""),
-            ("storage.secret_access_key", ""),
-            ("storage.credentials", "web-identity"),
-            ("storage.role_arn", "arn:aws:iam::123456789012:role/lake"),
-            ("storage.web_identity_token_file", token.to_str().expect("a path")),
-            ("storage.sts_endpoint", &format!("http://{}", moto.address)),
-        ],
-    );
-    let rows = said["gold.events"]["rows"].to_string();
-    assert_eq!(
-        answer(
-            &gateway,
-            "SELECT count(*) FROM s3.gold.events WHERE name LIKE 'event%'"
-        )
-        .await,
-        [[rows]]
-    );
 }
