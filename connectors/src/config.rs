@@ -31,7 +31,7 @@ impl SourceConfig {
     /// [`crate::Error::Invalid`] naming the key and the variable that is not set.
     pub fn fill_secrets(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         match self {
-            Self::Iceberg(_) => Ok(()),
+            Self::Iceberg(config) => config.fill_secrets(variable),
             Self::Postgres(config) => config.fill_secrets(variable),
         }
     }

@@ -61,6 +61,11 @@ pub trait Connector: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// What the source has done since it was opened, by name, for the metrics. Nothing where there is nothing to count.
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Whether the source answers now, for readiness.
     ///
     /// # Errors

@@ -43,8 +43,8 @@ pub enum Error {
         /// The feature, as a noun phrase.
         feature: String,
     },
-    /// A table names a file outside of the source's warehouse.
-    #[error("table {table} names the file {path}, which is outside of the warehouse")]
+    /// A table names a file outside of its own folder, or of its source's places where the config lets it name those.
+    #[error("table {table} names the file {path}, which is outside of what it may read")]
     Outside {
         /// `schema.table`.
         table: String,

@@ -1,6 +1,7 @@
-//! Iceberg tables of one catalog and one warehouse.
+//! Iceberg tables of one catalog.
 //!
-//! Path of a table: `catalog` says where its metadata lies, `metadata` reads it and the manifests, `files` plans,
+//! Path of a table: `catalog` says where its metadata lies, `storage` opens the store that it lies in and `warehouse` shows
+//! the files that the table may name, `metadata` reads it and the manifests, `files` plans,
 //! `pruning`, `bounds` and `blooms` leave files out, `partitions` deals them out, `table` makes the scan, `adapter` and `reader`
 //! fit each file to the table's columns.
 //!
@@ -25,6 +26,7 @@ mod files;
 #[cfg(test)]
 mod fixture;
 mod inspect;
+mod location;
 mod metadata;
 mod named;
 mod naming;
@@ -36,14 +38,17 @@ mod reader;
 mod schema;
 mod source;
 mod statistics;
+mod storage;
 mod table;
 mod unpruned;
 mod values;
 mod warehouse;
 mod weight;
 
+pub use catalog::rest::Config as RestConfig;
 pub use catalog::{JdbcCatalog, create_catalog, open_catalog};
-pub use config::Config;
+pub use config::{Config, FilesWithin};
+pub use storage::{Config as StorageConfig, Credentials};
 
 use crate::{
     AsOf, Capabilities, Connector, Error, Pushdown, Result, SourceTable, TableEntry, TableKind, Version,
@@ -51,15 +56,17 @@ use crate::{
 use ::iceberg::spec::TableMetadata;
 use async_trait::async_trait;
 use blooms::Blooms;
+use catalog::{Lookup, Pointer};
 use datafusion::catalog::TableProvider;
 use deletes::cache::DeleteCache;
 use files::Snapshot;
 use inspect::{Kind, MetadataTable};
-use metadata::MetadataStore;
+use metadata::{Known, MetadataStore};
 use naming::Naming;
 use pin::Pin;
 use reader::Footers;
 use std::sync::Arc;
+use storage::Storage;
 use table::IcebergTable;
 use tokio::runtime::Handle;
 use warehouse::Warehouse;
@@ -84,36 +91,73 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 /// The connector.
 #[derive(Debug)]
 pub struct Iceberg {
-    catalog: JdbcCatalog,
-    store: MetadataStore,
-    warehouse: Warehouse,
+    catalog: Arc<dyn Lookup>,
+    storage: Storage,
+    known: Known,
     footers: Footers,
     blooms: Blooms,
     deletes: DeleteCache,
 }
 
+/// One table with what its files are read through.
+struct Opened {
+    metadata: Arc<TableMetadata>,
+    location: String,
+    store: MetadataStore,
+    warehouse: Warehouse,
+}
+
 impl Iceberg {
-    /// Opens the source `name`. Its catalog file and its warehouse must exist; blocking work runs on `io`.
+    /// Opens the source `name`. A catalog file and a warehouse folder must exist; a catalog or a store on the network is not
+    /// asked yet. Blocking work and sockets run on `io`.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] naming what is missing, [`crate::Error::Invalid`] naming a bad key.
     pub async fn open(name: &str, config: &Config, io: Handle) -> Result<Self> {
-        let catalog = JdbcCatalog::open(name, config, io).await?;
-        Ok(Self::over(catalog, Warehouse::open(name, config)?, config))
+        config.validate()?;
+        let catalog = catalog::open_lookup(name, config, io.clone()).await?;
+        Ok(Self::over(catalog, Storage::open(name, config, io)?, config))
     }
 
-    fn over(catalog: JdbcCatalog, warehouse: Warehouse, config: &Config) -> Self {
+    fn over(catalog: Arc<dyn Lookup>, storage: Storage, config: &Config) -> Self {
         Self {
             catalog,
-            store: MetadataStore::new(warehouse.clone(), config.metadata_cache_bytes),
-            warehouse,
+            storage,
+            known: metadata::known(config.metadata_cache_bytes),
             footers: reader::footers(config.footer_cache_bytes),
             blooms: blooms::blooms(config.bloom_cache_bytes),
             deletes: DeleteCache::new(config.delete_cache_bytes),
         }
     }
 
-    fn pinned(&self, name: &str, metadata: Arc<TableMetadata>, at: Option<&Version>) -> Result<SourceTable> {
+    /// The table `full` where the catalog says that it is.
+    async fn opened(&self, full: &str, pointer: Pointer) -> Result<Opened> {
+        let Pointer {
+            location,
+            metadata,
+            lent,
+        } = pointer;
+        let warehouse = self.storage.warehouse(full, &location, lent.as_ref()).await?;
+        let store = MetadataStore::new(warehouse.clone(), self.known.clone());
+        let metadata = match metadata {
+            Some(metadata) => metadata,
+            None => store.metadata(full, &location).await?,
+        };
+        Ok(Opened {
+            metadata,
+            location,
+            store,
+            warehouse,
+        })
+    }
+
+    fn pinned(&self, name: &str, opened: Opened, at: Option<&Version>) -> Result<SourceTable> {
+        let Opened {
+            metadata,
+            store,
+            warehouse,
+            ..
+        } = opened;
         let Pin {
             snapshot,
             columns,
@@ -136,8 +180,8 @@ impl Iceberg {
         let scans = |snapshot| {
             Arc::new(IcebergTable {
                 snapshot,
-                store: self.store.clone(),
-                warehouse: self.warehouse.clone(),
+                store: store.clone(),
+                warehouse: warehouse.clone(),
                 footers: self.footers.clone(),
                 blooms: self.blooms.clone(),
                 deletes: self.deletes.clone(),
@@ -149,7 +193,7 @@ impl Iceberg {
             schema: Arc::new(schema::without_views(&schema)),
             ..snapshot.clone()
         };
-        let object_stores = vec![(self.warehouse.url().clone(), Arc::clone(self.warehouse.store()))];
+        let object_stores = vec![(warehouse.url().clone(), Arc::clone(warehouse.store()))];
         Ok(SourceTable {
             without_views: (plain.schema != schema).then(|| scans(plain)),
             provider: scans(snapshot),
@@ -171,11 +215,16 @@ impl Iceberg {
         kind: Kind,
         at: Option<&Version>,
     ) -> Result<Option<SourceTable>> {
-        let Some(mut location) = self.catalog.location(schema, table).await? else {
+        let Some(pointer) = self.catalog.pointer(schema, table).await? else {
             return Ok(None);
         };
         let full = format!("{schema}.{table}");
-        let mut metadata = self.store.metadata(&full, &location).await?;
+        let Opened {
+            mut metadata,
+            mut location,
+            store,
+            ..
+        } = self.opened(&full, pointer).await?;
         if let Some(version) = at.filter(|version| version.as_str() != file_name(&location)) {
             let mut log = metadata.metadata_log().iter();
             let known = log.find(|entry| file_name(&entry.metadata_file) == version.as_str());
@@ -184,7 +233,7 @@ impl Iceberg {
                 version: version.clone(),
             };
             location = known.ok_or_else(gone)?.metadata_file.clone();
-            metadata = self.store.metadata(&full, &location).await?;
+            metadata = store.metadata(&full, &location).await?;
         }
         let snapshot = Snapshot {
             table: full.as_str().into(),
@@ -192,7 +241,7 @@ impl Iceberg {
             schema: Arc::new(schema::to_arrow(metadata.current_schema())),
             metadata,
         };
-        let provider = Arc::new(MetadataTable::new(kind, snapshot, self.store.clone())?);
+        let provider = Arc::new(MetadataTable::new(kind, snapshot, store)?);
         Ok(Some(SourceTable {
             without_views: None,
             schema: provider.schema(),
@@ -217,11 +266,11 @@ impl Connector for Iceberg {
     }
 
     async fn schemas(&self) -> Result<Vec<String>> {
-        self.catalog.all_namespaces().await
+        self.catalog.namespaces().await
     }
 
     async fn tables(&self) -> Result<Vec<TableEntry>> {
-        let all = self.catalog.all_tables().await?;
+        let all = self.catalog.tables().await?;
         Ok(all
             .into_iter()
             .map(|(schema, name)| TableEntry {
@@ -233,23 +282,23 @@ impl Connector for Iceberg {
     }
 
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>> {
-        let Some(location) = self.catalog.location(schema, name).await? else {
+        let Some(pointer) = self.catalog.pointer(schema, name).await? else {
             return match inspect::split(name) {
                 Some((table, kind)) => self.inspected(schema, table, kind, at).await,
                 None => Ok(None),
             };
         };
         let full = format!("{schema}.{name}");
-        let metadata = self.store.metadata(&full, &location).await?;
-        self.pinned(&full, metadata, at).map(Some)
+        let opened = self.opened(&full, pointer).await?;
+        self.pinned(&full, opened, at).map(Some)
     }
 
     async fn version_as_of(&self, schema: &str, name: &str, at: &AsOf) -> Result<Option<Version>> {
         let full = format!("{schema}.{name}");
-        let Some(location) = self.catalog.location(schema, name).await? else {
+        let Some(pointer) = self.catalog.pointer(schema, name).await? else {
             let table = inspect::split(name).map(|(table, _)| table);
             return match table {
-                Some(table) if self.catalog.location(schema, table).await?.is_some() => {
+                Some(table) if self.catalog.pointer(schema, table).await?.is_some() => {
                     Err(Error::Unsupported {
                         table: full,
                         feature: "a metadata table at an earlier state".to_owned(),
@@ -258,8 +307,20 @@ impl Connector for Iceberg {
                 _ => Ok(None),
             };
         };
-        let metadata = self.store.metadata(&full, &location).await?;
+        let metadata = self.opened(&full, pointer).await?.metadata;
         pin::as_of(&full, &metadata, at).map(Some)
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let (asked, kept) = (self.storage.asked(), self.storage.kept());
+        vec![
+            ("store_requests", asked.requests),
+            ("store_failures", asked.failures),
+            ("store_bytes", asked.bytes),
+            ("disk_cache_hits", kept.hits),
+            ("disk_cache_misses", kept.misses),
+            ("disk_cache_bytes", kept.bytes),
+        ]
     }
 
     async fn check(&self) -> Result<()> {

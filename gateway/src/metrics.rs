@@ -19,6 +19,7 @@ pub struct Metrics {
     queries: IntGaugeVec,
     plans: IntGaugeVec,
     reloads: IntCounterVec,
+    sources: IntGaugeVec,
 }
 
 impl Metrics {
@@ -57,6 +58,11 @@ impl Metrics {
                 "Documents read again at SIGHUP, by outcome; what failed stayed in force as it was.",
                 &["document", "outcome"],
             )?,
+            sources: gauge(
+                "lakegate_source_counts",
+                "What each source has done since the start, by name: requests to its stores, bytes of them, its cache on disk.",
+                &["source", "what"],
+            )?,
             registry,
         };
         // Shown from the start, so that an alert on failures needs no first one.
@@ -65,7 +71,7 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }
         }
-        let all: [Box<dyn prometheus::core::Collector>; 8] = [
+        let all: [Box<dyn prometheus::core::Collector>; 9] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),
@@ -74,6 +80,7 @@ impl Metrics {
             Box::new(metrics.queries.clone()),
             Box::new(metrics.plans.clone()),
             Box::new(metrics.reloads.clone()),
+            Box::new(metrics.sources.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).map_err(internal)?;
@@ -124,6 +131,10 @@ impl Metrics {
         self.plans
             .with_label_values(&no_labels)
             .set(i64::try_from(app.engine.kept_plans()).unwrap_or(i64::MAX));
+        for (source, what, counted) in app.engine.source_counts() {
+            let gauge = self.sources.with_label_values(&[source.as_str(), what]);
+            gauge.set(i64::try_from(counted).unwrap_or(i64::MAX));
+        }
         let mut bytes = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut bytes)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use connectors::Registry;
-use connectors::{Connector, SourceTable, TableKind, Version};
+use connectors::{AsOf, Connector, SourceTable, TableKind, Version};
 use policies::{Decision, PolicySet, PolicyStore, Principal, TableName};
 
 use crate::error::{Error, Result};
@@ -217,6 +217,33 @@ impl Catalog {
                     return Err(Error::VersionGone {
                         table: name.to_string(),
                         version,
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(self.unknown(principal, name).await)
+    }
+
+    /// The version that a table the principal may read had at an earlier state. Denied and absent are one and the same
+    /// `UnknownTable`; a state that the table does not keep is an `UnknownVersion` in the words `asked`.
+    pub(crate) async fn version(
+        &self,
+        principal: &Principal,
+        name: &TableName,
+        at: &AsOf,
+        asked: &str,
+    ) -> Result<Version> {
+        let allowed = matches!(self.policies().decide(principal, name), Decision::Allow(_));
+        let source = self.registry.get(&name.catalog).filter(|_| allowed);
+        if let Some(source) = source {
+            match source.version_as_of(&name.schema, &name.table, at).await {
+                Ok(Some(version)) => return Ok(version),
+                Ok(None) => {}
+                Err(connectors::Error::VersionGone { .. }) => {
+                    return Err(Error::UnknownVersion {
+                        table: name.to_string(),
+                        asked: asked.to_owned(),
                     });
                 }
                 Err(error) => return Err(error.into()),

@@ -140,6 +140,17 @@ impl Engine {
         futures::future::join_all(checks).await
     }
 
+    /// What each source has done since it was opened: the source, the name of the count, the count.
+    pub fn source_counts(&self) -> Vec<(String, &'static str, u64)> {
+        let sources = self.inner.catalog.sources();
+        sources
+            .flat_map(|(name, source)| {
+                let counts = source.counts().into_iter();
+                counts.map(|(what, count)| (name.to_owned(), what, count))
+            })
+            .collect()
+    }
+
     /// Queries that run now.
     pub fn running(&self) -> usize {
         self.inner.running.value()

@@ -61,6 +61,9 @@ pub enum Error {
     /// The data version that a ticket names is gone.
     #[error("version {version} of table '{table}' is no longer there")]
     VersionGone { table: String, version: String },
+    /// The statement asks for a version of a table that the table does not have.
+    #[error("table '{table}' has no such version: {asked}")]
+    UnknownVersion { table: String, asked: String },
     /// A source failed. `message` names the thing at fault; its causes went to the log when it was met.
     #[error("{message}")]
     Source { message: String, kind: SourceErrorKind },
@@ -110,7 +113,9 @@ impl Error {
             | Error::Parameter { .. }
             | Error::Evaluation { .. }
             | Error::Overflow { .. } => ErrorKind::Invalid,
-            Error::UnknownTable { .. } | Error::VersionGone { .. } => ErrorKind::NotFound,
+            Error::UnknownTable { .. } | Error::VersionGone { .. } | Error::UnknownVersion { .. } => {
+                ErrorKind::NotFound
+            }
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
@@ -148,6 +153,7 @@ impl Error {
             Error::Policy(_) => "LG1014",
             Error::Memory => "LG1015",
             Error::Overflow { .. } => "LG1016",
+            Error::UnknownVersion { .. } => "LG1017",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -164,6 +170,10 @@ impl Error {
                 Some("cast to DECIMAL(38, 0) before".to_owned())
             }
             Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
+            Error::UnknownVersion { table, .. } => Some(format!(
+                "\"{}$snapshots\" and \"{0}$refs\" tell those that there are",
+                table.rsplit('.').next().unwrap_or(table)
+            )),
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }

@@ -10,6 +10,7 @@ mod ignored;
 mod names;
 mod settings;
 mod show;
+mod versions;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -18,6 +19,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 pub(crate) use settings::known as known_setting;
+pub(crate) use versions::{Asked, Versions};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -38,6 +40,8 @@ pub enum StatementKind {
 pub(crate) struct Parsed {
     pub(crate) kind: StatementKind,
     pub(crate) body: Body,
+    /// The earlier states that it reads.
+    pub(crate) versions: Versions,
 }
 
 /// What is left to do for a statement.
@@ -59,19 +63,21 @@ pub(crate) enum Body {
 /// `TooMuch` for a text past its bounds, `Syntax` with line and column, `Statements` for none or several, `Unsupported`
 /// for a statement of another kind.
 pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
-    let mut statements = statements(sql, config)?;
+    let (mut statements, versions) = statements(sql, config)?;
     if statements.len() != 1 {
         return Err(Error::Statements {
             found: statements.len(),
         });
     }
-    let statement = statements.swap_remove(0);
+    let mut statement = statements.swap_remove(0);
+    versions.place(&mut statement)?;
     ignored::check(&statement)?;
     expansion::check(&statement)?;
-    classify(statement)
+    let (kind, body) = classify(statement)?;
+    Ok(Parsed { kind, body, versions })
 }
 
-fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
+fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions)> {
     bounds::check_length(sql, config)?;
     let dialect = GenericDialect {};
     let mut tokens = Tokenizer::new(&dialect, sql)
@@ -84,7 +90,8 @@ fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
     bounds::check_tokens(&tokens, config)?;
     bounds::number_parameters(&mut tokens)?;
     let refused = writing(&tokens);
-    Parser::new(&dialect)
+    let (tokens, versions) = Versions::take(tokens)?;
+    let statements = Parser::new(&dialect)
         .with_recursion_limit(config.depth_max)
         .with_tokens_with_locations(tokens)
         .parse_statements()
@@ -95,7 +102,8 @@ fn statements(sql: &str, config: &Config) -> Result<Vec<Statement>> {
             },
             // A statement that we do not run need not be one that we can read.
             other => refused.unwrap_or_else(|| placed(syntax_error(&other), sql)),
-        })
+        })?;
+    Ok((statements, versions))
 }
 
 /// The refusal of a text that begins like a statement that writes.
@@ -146,14 +154,15 @@ fn placed(error: Error, sql: &str) -> Error {
     }
 }
 
-fn classify(statement: Statement) -> Result<Parsed> {
+/// What a statement does, and what is left to do for it.
+fn classify(statement: Statement) -> Result<(StatementKind, Body)> {
     match statement {
         Statement::Query(mut query) => {
             names::name_columns(&mut query);
-            Ok(Parsed {
-                kind: StatementKind::Query,
-                body: Body::Plan(Box::new(Statement::Query(query))),
-            })
+            Ok((
+                StatementKind::Query,
+                Body::Plan(Box::new(Statement::Query(query))),
+            ))
         }
         // The engine's own forms of FORMAT never come through this parser in the shape that it reads.
         Statement::Explain { format: Some(_), .. } | Statement::Explain { options: Some(_), .. } => {
@@ -173,43 +182,26 @@ fn classify(statement: Statement) -> Result<Parsed> {
             Statement::Query(mut query) => {
                 // Named as when it runs, so that what is described is what would run.
                 names::name_columns(&mut query);
-                Ok(Parsed {
-                    kind: StatementKind::Explain,
-                    body: Body::Plan(Box::new(Statement::Explain {
-                        describe_alias,
-                        analyze,
-                        verbose,
-                        query_plan,
-                        estimate,
-                        statement: Box::new(Statement::Query(query)),
-                        format: None,
-                        options: None,
-                    })),
-                })
+                let explained = Statement::Explain {
+                    describe_alias,
+                    analyze,
+                    verbose,
+                    query_plan,
+                    estimate,
+                    statement: Box::new(Statement::Query(query)),
+                    format: None,
+                    options: None,
+                };
+                Ok((StatementKind::Explain, Body::Plan(Box::new(explained))))
             }
             other => Err(unsupported(&other)),
         },
-        Statement::ExplainTable { table_name, .. } => Ok(Parsed {
-            kind: StatementKind::Query,
-            body: Body::Describe(table_name),
-        }),
-        Statement::Set(set) => Ok(Parsed {
-            kind: StatementKind::Set(settings::assignments(set)?),
-            body: Body::Nothing,
-        }),
-        Statement::Use(target) => Ok(Parsed {
-            kind: StatementKind::Set(settings::used(target)?),
-            body: Body::Nothing,
-        }),
-        Statement::ShowVariable { variable } => Ok(Parsed {
-            kind: StatementKind::Query,
-            body: show::variable(&variable)?,
-        }),
+        Statement::ExplainTable { table_name, .. } => Ok((StatementKind::Query, Body::Describe(table_name))),
+        Statement::Set(set) => Ok((StatementKind::Set(settings::assignments(set)?), Body::Nothing)),
+        Statement::Use(target) => Ok((StatementKind::Set(settings::used(target)?), Body::Nothing)),
+        Statement::ShowVariable { variable } => Ok((StatementKind::Query, show::variable(&variable)?)),
         other => match show::rewrite(&other)? {
-            Some(body) => Ok(Parsed {
-                kind: StatementKind::Query,
-                body,
-            }),
+            Some(body) => Ok((StatementKind::Query, body)),
             None => Err(unsupported(&other)),
         },
     }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connectors::Version;
+use arrow::array::timezone::Tz;
+use arrow::compute::kernels::cast_utils::string_to_datetime;
+use connectors::{AsOf, Version};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
     MemorySchemaProvider, SchemaProvider,
@@ -15,8 +17,9 @@ use object_store::ObjectStore;
 use policies::{Principal, TableName};
 
 use crate::catalog::{Catalog, table_name};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::information_schema;
+use crate::parse::{Asked, Versions};
 use crate::request::{Pins, Session};
 use crate::resolved::ResolvedTable;
 
@@ -43,6 +46,7 @@ pub(crate) async fn resolve(
     session: &Session,
     pins: &Pins,
     references: Vec<TableReference>,
+    versions: &Versions,
 ) -> Result<Resolution> {
     let mut found: BTreeMap<TableKey, Arc<ResolvedTable>> = BTreeMap::new();
     let mut resolution = Resolution {
@@ -57,7 +61,21 @@ pub(crate) async fn resolve(
         if found.contains_key(&key) {
             continue;
         }
-        let table = if name.schema == information_schema::NAME {
+        let table = if let Some(earlier) = versions.get(&name.table) {
+            // The policy is asked about the table, whatever its state. The pin is the state's own, because a branch may
+            // have moved when the ticket comes back.
+            let shown = name.to_string();
+            let name = table_name(&name.catalog, &name.schema, &earlier.table);
+            let at = match pins.0.get(&shown) {
+                Some(pin) => Version::new(pin),
+                None => version(catalog, principal, session, &name, &earlier.asked).await?,
+            };
+            let table = catalog.table(principal, &name, Some(&at)).await?;
+            resolution.pins.0.insert(shown, table.version.to_string());
+            let resolved = ResolvedTable::of_source(name, &table);
+            resolution.stores.extend(table.object_stores);
+            resolved
+        } else if name.schema == information_schema::NAME {
             resolution.is_versioned = false;
             let provider = information_schema::table(catalog, principal, session, &name).await?;
             ResolvedTable::new(name, provider, true)
@@ -78,6 +96,37 @@ pub(crate) async fn resolve(
     }
     resolution.catalogs = provide(found)?;
     Ok(resolution)
+}
+
+/// The version that a statement asks for.
+async fn version(
+    catalog: &Catalog,
+    principal: &Principal,
+    session: &Session,
+    name: &TableName,
+    asked: &Asked,
+) -> Result<Version> {
+    if name.schema == information_schema::NAME {
+        return Err(Error::Unsupported {
+            what: "a version of the information schema".to_owned(),
+        });
+    }
+    let (at, words) = match asked {
+        Asked::Version(text) => (AsOf::Version(text.clone()), format!("FOR VERSION AS OF {text}")),
+        Asked::Time(text) => (
+            AsOf::Timestamp(instant(text, &session.time_zone)?),
+            format!("FOR TIMESTAMP AS OF {text}"),
+        ),
+    };
+    catalog.version(principal, name, &at, &words).await
+}
+
+/// Microseconds since 1970 UTC of a time as the session reads it.
+fn instant(text: &str, time_zone: &str) -> Result<i64> {
+    let zone: Tz = time_zone.parse()?;
+    string_to_datetime(&zone, text)
+        .map(|time| time.timestamp_micros())
+        .map_err(|_| Error::invalid(format!("'{text}' is no time; write it as '2026-01-31 12:00:00'")))
 }
 
 /// The full name that a reference means in a session.

@@ -19,7 +19,7 @@ use crate::enforce::guard::GuardedPlan;
 use crate::error::{Error, Result};
 use crate::execute::{Gauge, Run};
 use crate::logical::logical;
-use crate::parse::{Body, Parsed, StatementKind, literal, parse, trusted};
+use crate::parse::{Body, Parsed, StatementKind, Versions, literal, parse, trusted};
 use crate::request::{Described, Partition, Pins, Query, Request};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
@@ -131,10 +131,19 @@ impl Inner {
     }
 
     async fn prepare_parsed(&self, request: &Request, query: &Query, parsed: Parsed) -> Result<Ready> {
-        let statement = self.statement(request, &query.pins, parsed.body).await?;
+        let Parsed { kind, body, versions } = parsed;
+        let statement = self.statement(request, &query.pins, body).await?;
         let references = self.references(&statement)?;
         let (session, principal) = (&request.session, &request.principal);
-        let resolution = resolve(&self.catalog, principal, session, &query.pins, references).await?;
+        let resolution = resolve(
+            &self.catalog,
+            principal,
+            session,
+            &query.pins,
+            references,
+            &versions,
+        )
+        .await?;
         let policies = self.catalog.policies();
         let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch(), principal);
         if let Some(prepared) = self.plans.get(&key) {
@@ -153,7 +162,7 @@ impl Inner {
             plan = physical::without_views(plan)?;
         }
         let prepared = Arc::new(Prepared {
-            kind: parsed.kind,
+            kind,
             parameters: parameters::wanted(&plan)?,
             origins: origins::origins(&plan),
             guard: enforce(plan, principal, &policies)?,
@@ -182,7 +191,16 @@ impl Inner {
                     name.schema.as_str(),
                     name.table.as_str(),
                 )];
-                resolve(&self.catalog, &request.principal, &request.session, pins, wanted).await?;
+                let (principal, session) = (&request.principal, &request.session);
+                resolve(
+                    &self.catalog,
+                    principal,
+                    session,
+                    pins,
+                    wanted,
+                    &Versions::default(),
+                )
+                .await?;
                 trusted(&format!(
                     "SELECT column_name, data_type, is_nullable, column_comment \
                      FROM \"{}\".information_schema.columns WHERE table_schema = {} AND table_name = {} \

@@ -6,17 +6,24 @@
 
 pub mod answer;
 pub mod authority;
+pub mod faulty;
 pub mod flight;
 pub mod gateway;
 pub mod house;
 pub mod lake;
+pub mod moto;
+pub mod nessie;
 pub mod postgres;
+pub mod python;
 pub mod rest;
 
 pub use answer::{Answer, Refusal};
 pub use authority::Authority;
+pub use faulty::{Fault, Faulty};
 pub use flight::Flight;
 pub use gateway::{Ended, Gateway, Launch};
 pub use lake::Lake;
+pub use moto::Moto;
+pub use nessie::Nessie;
 pub use postgres::Postgres;
 pub use rest::Rest;

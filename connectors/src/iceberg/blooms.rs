@@ -47,14 +47,14 @@ impl Filters {
     }
 }
 
-/// The filters of one source's data files, by path and field id.
-pub(super) type Blooms = Cache<(Path, i32), Arc<Filters>>;
+/// The filters of one source's data files, by store, path and field id.
+pub(super) type Blooms = Cache<(Arc<str>, Path, i32), Arc<Filters>>;
 
 /// A memory for filters with room for `bytes_max`.
 pub(super) fn blooms(bytes_max: u64) -> Blooms {
     Cache::builder()
         .max_capacity(bytes_max)
-        .weigher(|(path, _): &(Path, i32), filters: &Arc<Filters>| {
+        .weigher(|(_, path, _): &(Arc<str>, Path, i32), filters: &Arc<Filters>| {
             let blocks: usize = filters.groups.iter().map(Sbbf::num_blocks).sum();
             // A block is 256 bits (Parquet format, "Bloom Filter").
             weight::bytes(blocks * 32 + path.as_ref().len() + 128)
@@ -139,7 +139,7 @@ impl Asked<'_> {
 
     /// The filters of a column. Those that cannot be read are none: the scan will say better what is wrong.
     async fn filters(&self, file: &PlannedFile, field_id: i32) -> Arc<Filters> {
-        let key = (file.path.clone(), field_id);
+        let key = (Arc::clone(self.readers.store_id()), file.path.clone(), field_id);
         if let Some(known) = self.blooms.get(&key).await {
             return known;
         }

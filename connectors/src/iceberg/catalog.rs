@@ -1,22 +1,31 @@
-//! An Iceberg catalog in one SQLite file, in the layout of Apache Iceberg's `JdbcCatalog` V1, which PyIceberg's
-//! `SqlCatalog` reads and writes too.
+//! Where the tables of a source are: in a SQL database in the layout of Apache Iceberg's `JdbcCatalog` V1, which
+//! PyIceberg's `SqlCatalog` reads and writes too, or behind a REST service.
 //!
 //! Invariants:
+//! - A reader asks only for what [`Lookup`] has: the names, and where the newest metadata of a table is.
 //! - A table changes only by the swap of its metadata location from the one that was read: of two writers with one base
 //!   exactly one wins, and the other gets a retryable `CatalogCommitConflicts`.
 //! - A metadata file is on the disk before the catalog points to it, and is never written twice.
 
 mod operations;
+mod postgres;
+pub(super) mod rest;
+mod rows;
 mod sqlite;
 
+use super::config::CatalogAt;
+use super::storage::lent::LentProvider;
+use super::storage::{self, Storage};
 use crate::iceberg::Config;
 use crate::{Error, Result};
+use async_trait::async_trait;
 use iceberg::io::FileIO;
 use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
 use iceberg::{Catalog, ErrorKind, MetadataLocation, NamespaceIdent, Runtime, TableIdent};
-use sqlite::{Pool, Session};
+use rows::Rows;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -25,17 +34,56 @@ const EXISTS: &str = "exists";
 /// The namespace property that says where its tables lie.
 const LOCATION: &str = "location";
 
-/// The catalog. Cheap to share; holds no state but its pool.
+/// What a reader asks a catalog for.
+#[async_trait]
+pub(super) trait Lookup: fmt::Debug + Send + Sync {
+    /// Whether the catalog answers.
+    async fn check(&self) -> Result<()>;
+
+    /// All namespaces in their dotted form, sorted.
+    async fn namespaces(&self) -> Result<Vec<String>>;
+
+    /// All tables as (namespace, name), sorted.
+    async fn tables(&self) -> Result<Vec<(String, String)>>;
+
+    /// Where a table is now; `None` when there is no such table.
+    async fn pointer(&self, namespace: &str, table: &str) -> Result<Option<Pointer>>;
+}
+
+/// Where a table is.
+#[derive(Clone, Debug)]
+pub(super) struct Pointer {
+    /// The location of its newest metadata file.
+    pub(super) location: String,
+    /// What is in that file, where the catalog says it as well.
+    pub(super) metadata: Option<Arc<TableMetadata>>,
+    /// The credentials for the table's folder, where the catalog lends some.
+    pub(super) lent: Option<Arc<LentProvider>>,
+}
+
+/// The catalog that `config` names, for readers. One on the network is not asked yet.
+pub(super) async fn open_lookup(source_name: &str, config: &Config, io: Handle) -> Result<Arc<dyn Lookup>> {
+    match config.catalog_at()? {
+        CatalogAt::Rest(url) => Ok(Arc::new(rest::RestCatalog::new(source_name, &url, config, io)?)),
+        CatalogAt::File(_) | CatalogAt::Postgres(_) => {
+            Ok(Arc::new(JdbcCatalog::open(source_name, config, io).await?))
+        }
+    }
+}
+
+/// The catalog in a SQL database. Cheap to share; holds no state but its pool.
 #[derive(Debug)]
 pub struct JdbcCatalog {
     name: String,
     warehouse: String,
     file_io: FileIO,
+    /// Whether tables lie on local disk.
+    is_local: bool,
     runtime: Runtime,
-    pool: Pool,
+    rows: Box<dyn Rows>,
 }
 
-/// Opens the catalog of `config`. Its file must exist and hold the catalog's tables.
+/// Opens the catalog of `config`. A file must exist and hold the catalog's tables; a server is not asked yet.
 ///
 /// # Errors
 /// [`Error::NotFound`] naming the file, [`Error::Unavailable`] when it is not such a catalog.
@@ -45,15 +93,17 @@ pub async fn open_catalog(config: &Config) -> Result<Arc<JdbcCatalog>> {
         .map(Arc::new)
 }
 
-/// Makes the catalog file, its tables and the warehouse folder where they are missing, and opens the catalog.
+/// Makes the catalog's tables, and a catalog file and a warehouse folder, where they are missing, and opens the catalog.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a config that cannot be used, [`Error::Unavailable`] when the disk refuses.
 pub async fn create_catalog(config: &Config) -> Result<Arc<JdbcCatalog>> {
     config.validate()?;
-    let warehouse = config.warehouse_path()?;
-    let folders = [config.catalog.parent().map(ToOwned::to_owned), Some(warehouse)];
-    for folder in folders
+    let file = match config.catalog_at()? {
+        CatalogAt::File(file) => file.parent().map(ToOwned::to_owned),
+        CatalogAt::Postgres(_) | CatalogAt::Rest(_) => None,
+    };
+    for folder in [file, config.warehouse_path()]
         .into_iter()
         .flatten()
         .filter(|path| !path.as_os_str().is_empty())
@@ -66,8 +116,19 @@ pub async fn create_catalog(config: &Config) -> Result<Arc<JdbcCatalog>> {
                 cause: Box::new(cause),
             })?;
     }
-    Pool::new("iceberg", config, Handle::current()).create().await?;
+    open_rows("iceberg", config, Handle::current())?.create().await?;
     open_catalog(config).await
+}
+
+fn open_rows(source_name: &str, config: &Config, io: Handle) -> Result<Box<dyn Rows>> {
+    match config.catalog_at()? {
+        CatalogAt::File(file) => Ok(Box::new(sqlite::Pool::new(source_name, file, config, io))),
+        CatalogAt::Postgres(url) => Ok(Box::new(postgres::Server::new(source_name, &url, config, io)?)),
+        CatalogAt::Rest(_) => Err(Error::Invalid {
+            key: "catalog".to_owned(),
+            problem: "is a REST catalog, and not one in a database".to_owned(),
+        }),
+    }
 }
 
 impl JdbcCatalog {
@@ -78,46 +139,30 @@ impl JdbcCatalog {
             let _inside = io.enter();
             Runtime::current()
         };
+        let local = config.warehouse_path();
+        let file_io = match &local {
+            Some(_) => FileIO::new_with_fs(),
+            // A writer reads little, and the cache on disk is the reader's.
+            None => storage::io::file_io(&Storage::open(source_name, &config.without_cache(), io.clone())?),
+        };
         let catalog = Self {
             name: config.catalog_name.clone(),
-            warehouse: config.warehouse_path()?.display().to_string(),
-            file_io: FileIO::new_with_fs(),
+            is_local: local.is_some(),
+            warehouse: local.map_or_else(|| config.warehouse.clone(), |path| path.display().to_string()),
+            file_io,
             runtime,
-            pool: Pool::new(source_name, config, io),
+            rows: open_rows(source_name, config, io)?,
         };
-        catalog.check().await?;
+        // A server that is down must not hold up the start; a file that is missing is a mistake.
+        if let CatalogAt::File(_) = config.catalog_at()? {
+            catalog.check().await?;
+        }
         Ok(catalog)
-    }
-
-    /// Whether the catalog file answers.
-    pub(super) async fn check(&self) -> Result<()> {
-        self.ask(|session, catalog| session.location(catalog, "", "").map(|_| ()))
-            .await
     }
 
     /// Where the current metadata of a table lies; `None` when there is no such table.
     pub(super) async fn location(&self, namespace: &str, table: &str) -> Result<Option<String>> {
-        let (namespace, table) = (namespace.to_owned(), table.to_owned());
-        self.ask(move |session, catalog| session.location(catalog, &namespace, &table))
-            .await
-    }
-
-    /// All tables as (namespace, name), sorted.
-    pub(super) async fn all_tables(&self) -> Result<Vec<(String, String)>> {
-        self.ask(|session, catalog| session.tables(catalog, None)).await
-    }
-
-    /// All namespaces in their dotted form, sorted.
-    pub(super) async fn all_namespaces(&self) -> Result<Vec<String>> {
-        self.ask(|session, catalog| session.namespaces(catalog)).await
-    }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Session, &str) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let catalog = self.name.clone();
-        self.pool.run(move |session| work(session, &catalog)).await
+        self.rows.location(&self.name, namespace, table).await
     }
 
     fn table(&self, ident: TableIdent, location: String, metadata: TableMetadata) -> iceberg::Result<Table> {
@@ -139,13 +184,18 @@ impl JdbcCatalog {
         location: &MetadataLocation,
     ) -> iceberg::Result<()> {
         metadata.write_to(&self.file_io, location).await?;
+        if !self.is_local {
+            // A store that has answered has the file.
+            return Ok(());
+        }
         let text = location.to_string();
-        let path = super::config::strip_file_scheme(&text).ok_or_else(|| {
+        let place = super::location::Location::parse(&text).ok_or_else(|| {
             iceberg::Error::new(ErrorKind::FeatureUnsupported, format!("storage of {text}"))
         })?;
+        let path = format!("/{}", place.path);
         let synced = async {
-            tokio::fs::File::open(path).await?.sync_all().await?;
-            match std::path::Path::new(path).parent() {
+            tokio::fs::File::open(&path).await?.sync_all().await?;
+            match std::path::Path::new(&path).parent() {
                 Some(folder) => tokio::fs::File::open(folder).await?.sync_all().await,
                 None => Ok(()),
             }
@@ -189,29 +239,55 @@ impl JdbcCatalog {
         rows.retain(|(key, _)| key != EXISTS);
         rows.push((EXISTS.to_owned(), "true".to_owned()));
         let name = namespace.join(".");
-        self.ask(move |session, catalog| session.put_properties(catalog, &name, &rows))
+        self.rows
+            .put_properties(&self.name, &name, &rows)
             .await
             .map_err(foreign)
     }
 
     /// Points a table from one metadata file to the next; false when it no longer points to the old one.
     pub(super) async fn point(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
-        let (namespace, name) = (ident.namespace.join("."), ident.name.clone());
-        let pair = (old.to_owned(), new.to_owned());
-        self.ask(move |session, catalog| session.swap(catalog, &namespace, &name, (&pair.0, &pair.1)))
+        let namespace = ident.namespace.join(".");
+        self.rows
+            .swap(&self.name, &namespace, &ident.name, (old, new))
             .await
     }
 
     async fn insert(&self, ident: &TableIdent, location: &str) -> iceberg::Result<()> {
-        let (namespace, name, place) = (ident.namespace.join("."), ident.name.clone(), location.to_owned());
+        let namespace = ident.namespace.join(".");
         let added = self
-            .ask(move |session, catalog| session.insert(catalog, &namespace, &name, &place))
+            .rows
+            .insert(&self.name, &namespace, &ident.name, location)
             .await;
         if added.map_err(foreign)? {
             Ok(())
         } else {
             Err(table_exists(ident))
         }
+    }
+}
+
+#[async_trait]
+impl Lookup for JdbcCatalog {
+    async fn check(&self) -> Result<()> {
+        self.rows.location(&self.name, "", "").await.map(drop)
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>> {
+        self.rows.namespaces(&self.name).await
+    }
+
+    async fn tables(&self) -> Result<Vec<(String, String)>> {
+        self.rows.tables(&self.name, None).await
+    }
+
+    async fn pointer(&self, namespace: &str, table: &str) -> Result<Option<Pointer>> {
+        let location = self.location(namespace, table).await?;
+        Ok(location.map(|location| Pointer {
+            location,
+            metadata: None,
+            lent: None,
+        }))
     }
 }
 

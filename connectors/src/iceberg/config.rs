@@ -1,21 +1,46 @@
 //! The config of one Iceberg source, and its bounds.
 
+use super::catalog::rest;
+use super::location::{Location, Scheme};
+use super::storage;
+use crate::postgres::Password as Secret;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where an Iceberg lake lies and what its reader may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The SQLite file that holds the catalog, in the layout of Iceberg's JDBC catalog.
-    pub catalog: PathBuf,
+    /// Where the catalog is: the path of a SQLite file or `postgres://USER@HOST:PORT/DATABASE`, both in the layout of
+    /// Iceberg's JDBC catalog, or the `https://` address of a REST catalog.
+    pub catalog: String,
     /// The catalog's name inside that file (column `catalog_name`); several catalogs may share a file.
     #[serde(default = "catalog_name")]
     pub catalog_name: String,
-    /// The folder that holds every table: a path or a `file://` URL. No file outside of it is read.
+    /// Below which place every table lies: a path, a `file://` URL or that of a bucket and a folder in it. Of a REST
+    /// catalog it may also be the name of the warehouse; then `locations` say where tables lie, or the catalog's loans.
+    #[serde(default)]
     pub warehouse: String,
-    /// The most open connections to the catalog file; further calls wait for one.
+    /// Further places below which tables lie.
+    #[serde(default)]
+    pub locations: Vec<String>,
+    /// Where the warehouse was when its tables were written, if it has been moved since.
+    #[serde(default)]
+    pub moved_from: Option<String>,
+    /// What a table may name files of.
+    #[serde(default)]
+    pub files_within: FilesWithin,
+    /// The password of a catalog on Postgres.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// How a REST catalog is spoken to.
+    #[serde(default)]
+    pub rest: Box<rest::Config>,
+    /// How buckets are reached.
+    #[serde(default)]
+    pub storage: Box<storage::Config>,
+    /// The most open connections to the catalog; further calls wait for one.
     #[serde(default = "connections_max")]
     pub connections_max: usize,
     /// How long a call waits for another writer of the catalog file, in milliseconds.
@@ -36,6 +61,29 @@ pub struct Config {
     /// The largest metadata file, manifest list, manifest, delete file or deletion vector that is read, in bytes.
     #[serde(default = "metadata_file_bytes_max")]
     pub metadata_file_bytes_max: u64,
+}
+
+/// What a table may name files of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilesWithin {
+    /// Its own folder: the one above its metadata.
+    #[default]
+    Table,
+    /// All places of the source, as tables that took over other tables' files do. Who may write one table can then read
+    /// all of them.
+    Warehouse,
+}
+
+/// Where a catalog is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CatalogAt {
+    /// In a SQLite file.
+    File(PathBuf),
+    /// In a Postgres database.
+    Postgres(String),
+    /// Behind a REST service.
+    Rest(url::Url),
 }
 
 fn catalog_name() -> String {
@@ -74,9 +122,15 @@ impl Config {
     /// A config with the default bounds.
     pub fn new(catalog: impl Into<PathBuf>, warehouse: impl Into<String>) -> Self {
         Self {
-            catalog: catalog.into(),
+            catalog: catalog.into().to_string_lossy().into_owned(),
             catalog_name: catalog_name(),
             warehouse: warehouse.into(),
+            locations: Vec::new(),
+            moved_from: None,
+            files_within: FilesWithin::Table,
+            password: None,
+            rest: Box::default(),
+            storage: Box::default(),
             connections_max: connections_max(),
             busy_timeout_ms: busy_timeout_ms(),
             metadata_cache_bytes: metadata_cache_bytes(),
@@ -92,9 +146,7 @@ impl Config {
     /// # Errors
     /// [`Error::Invalid`] naming the key.
     pub fn validate(&self) -> Result<()> {
-        if self.catalog.as_os_str().is_empty() {
-            return Err(invalid("catalog", "is empty"));
-        }
+        let at = self.catalog_at()?;
         if self.catalog_name.is_empty() || self.catalog_name.len() > 255 {
             return Err(invalid("catalog_name", "must have 1 to 255 characters"));
         }
@@ -104,47 +156,90 @@ impl Config {
         if self.metadata_file_bytes_max == 0 {
             return Err(invalid("metadata_file_bytes_max", "must be at least 1"));
         }
-        self.warehouse_path().map(|_| ())
+        self.storage.validate()?;
+        if let CatalogAt::Rest(url) = &at {
+            self.rest.validate(url)?;
+        } else if !is_place(&self.warehouse) {
+            let problem = "must be an absolute path or the URL of a store, such as s3://BUCKET/FOLDER";
+            return Err(invalid("warehouse", problem));
+        }
+        if self
+            .moved_from
+            .as_deref()
+            .is_some_and(|from| !is_place(from) || self.warehouse.is_empty())
+        {
+            return Err(invalid(
+                "moved_from",
+                "must be a place as warehouse, which must be one too",
+            ));
+        }
+        match self.locations.iter().find(|location| !is_place(location)) {
+            Some(wrong) => Err(invalid(
+                "locations",
+                &format!("{wrong} is no absolute path and no URL of a store"),
+            )),
+            None => Ok(()),
+        }
     }
 
-    /// The warehouse as an absolute path.
+    /// Where the catalog is kept.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is relative or of another scheme than `file`.
-    pub fn warehouse_path(&self) -> Result<PathBuf> {
-        let path = strip_file_scheme(&self.warehouse)
-            .ok_or_else(|| invalid("warehouse", "only a local folder or a file:// URL is supported"))?;
-        if !Path::new(path).is_absolute() {
-            return Err(invalid("warehouse", "must be an absolute path"));
+    /// [`Error::Invalid`] for what is neither a path nor an address.
+    pub(super) fn catalog_at(&self) -> Result<CatalogAt> {
+        let is = |scheme: &str| self.catalog.starts_with(scheme);
+        if is("postgres://") || is("postgresql://") {
+            return Ok(CatalogAt::Postgres(self.catalog.clone()));
         }
-        Ok(PathBuf::from(path))
+        if is("http://") || is("https://") {
+            let url = url::Url::parse(&self.catalog);
+            return url
+                .map(CatalogAt::Rest)
+                .map_err(|_| invalid("catalog", "is no address"));
+        }
+        match self.catalog.is_empty() || self.catalog.contains("://") {
+            true => Err(invalid(
+                "catalog",
+                "must be a file, a postgres:// or an https:// address",
+            )),
+            false => Ok(CatalogAt::File(PathBuf::from(&self.catalog))),
+        }
+    }
+
+    /// The same without a cache on local disk.
+    pub(super) fn without_cache(&self) -> Self {
+        let mut config = self.clone();
+        config.storage.cache_dir = None;
+        config
+    }
+
+    /// The places below which tables lie.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &str> {
+        let warehouse = Some(self.warehouse.as_str()).filter(|text| is_place(text));
+        warehouse
+            .into_iter()
+            .chain(self.locations.iter().map(String::as_str))
+    }
+
+    /// The warehouse as an absolute path; none where it is a bucket or a name.
+    pub fn warehouse_path(&self) -> Option<PathBuf> {
+        let place = Location::parse(&self.warehouse)?;
+        (place.scheme == Scheme::File).then(|| PathBuf::from(format!("/{}", place.path)))
+    }
+
+    /// As [`crate::SourceConfig::fill_secrets`].
+    pub(crate) fn fill_secrets(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+        if let Some(password) = &mut self.password {
+            password.fill(&variable)?;
+        }
+        self.rest.fill_secrets(&variable)?;
+        self.storage.fill_secrets(&variable)
     }
 }
 
-/// The path of a location without its `file:` scheme, in the spellings that Iceberg writers use; `None` for another
-/// scheme. Nothing is percent-decoded: writers put the path down as it is on disk.
-pub(super) fn strip_file_scheme(location: &str) -> Option<&str> {
-    let scheme_end = location.find(':').filter(|end| {
-        location[..*end]
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-            && location.starts_with(|c: char| c.is_ascii_alphabetic())
-    });
-    let Some(end) = scheme_end else {
-        return Some(location);
-    };
-    if !location[..end].eq_ignore_ascii_case("file") {
-        return None;
-    }
-    let rest = &location[end + 1..];
-    // file:///a, file://localhost/a and file:/a all mean /a.
-    match rest.strip_prefix("//") {
-        Some(after) if after.starts_with('/') => Some(after),
-        Some(after) => after
-            .strip_prefix("localhost")
-            .filter(|path| path.starts_with('/')),
-        None => Some(rest),
-    }
+/// Whether a text is the location of a place.
+fn is_place(text: &str) -> bool {
+    Location::parse(text).is_some()
 }
 
 fn invalid(key: &str, problem: &str) -> Error {
@@ -159,26 +254,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_locations_of_every_spelling_mean_one_path() {
-        for spelling in [
-            "/w/t",
-            "file:/w/t",
-            "file:///w/t",
-            "FILE:///w/t",
-            "file://localhost/w/t",
+    fn a_warehouse_is_a_place_or_the_name_of_one_at_a_rest_catalog() {
+        let problem = |config: Config| config.validate().err().map(|error| error.to_string());
+        for good in [
+            "/w",
+            "file:///w",
+            "s3://b/w",
+            "abfss://c@a.dfs.core.windows.net/w",
+            "gs://b",
         ] {
-            assert_eq!(strip_file_scheme(spelling), Some("/w/t"), "{spelling}");
+            assert_eq!(problem(Config::new("/c.db", good)), None, "{good}");
         }
-        for other in ["s3://b/t", "file://host/w", "hdfs:/w"] {
-            assert_eq!(strip_file_scheme(other), None, "{other}");
+        for bad in ["warehouse", "", "hdfs://n/w"] {
+            assert!(
+                problem(Config::new("/c.db", bad))
+                    .unwrap()
+                    .starts_with("key warehouse: "),
+                "{bad}"
+            );
         }
-        assert_eq!(strip_file_scheme("/w/a:b"), Some("/w/a:b"));
-    }
-
-    #[test]
-    fn a_relative_or_foreign_warehouse_is_refused() {
-        assert!(Config::new("/c.db", "warehouse").validate().is_err());
-        assert!(Config::new("/c.db", "s3://b/w").validate().is_err());
-        assert!(Config::new("/c.db", "/w").validate().is_ok());
+        assert_eq!(problem(Config::new("https://c/iceberg", "analytics")), None);
+        assert_eq!(problem(Config::new("postgres://u@h/d", "s3://b/w")), None);
+        assert!(
+            problem(Config::new("mysql://u@h/d", "/w"))
+                .unwrap()
+                .starts_with("key catalog: ")
+        );
+        assert!(
+            problem(Config::new("http://c/iceberg", "w"))
+                .unwrap()
+                .contains("allow_http")
+        );
+        let mut config = Config::new("/c.db", "/w");
+        config.locations = vec!["x".to_owned()];
+        assert!(problem(config).unwrap().starts_with("key locations: x "));
     }
 }

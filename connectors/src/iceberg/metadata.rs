@@ -8,17 +8,19 @@
 use super::warehouse::Warehouse;
 use super::weight;
 use crate::{Error, Result};
-use iceberg::io::FileIO;
+use bytes::Bytes;
 use iceberg::spec::{FormatVersion, Manifest, ManifestList, TableMetadata};
 use moka::future::Cache;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::future::Future;
+use std::io::Read as _;
 use std::sync::Arc;
 
 /// One immutable thing in memory.
 #[derive(Clone, Debug)]
-enum Entry {
+pub(super) enum Entry {
     Metadata(Arc<TableMetadata>, u32),
     List(Arc<ManifestList>, u32),
     Manifest(Arc<Manifest>, u32),
@@ -32,56 +34,59 @@ impl Entry {
     }
 }
 
-/// The metadata files of one source.
+/// The metadata files of one table.
 #[derive(Clone, Debug)]
 pub(super) struct MetadataStore {
     warehouse: Warehouse,
-    file_io: FileIO,
-    cache: Cache<String, Entry>,
+    cache: Known,
+}
+
+/// The memory of one source for metadata files.
+pub(super) type Known = Cache<String, Entry>;
+
+/// A memory with room for `bytes_max`.
+pub(super) fn known(bytes_max: u64) -> Known {
+    Cache::builder()
+        .max_capacity(bytes_max)
+        .weigher(|key: &String, entry: &Entry| entry.weight().saturating_add(weight::bytes(key.len() + 96)))
+        .build()
 }
 
 impl MetadataStore {
-    /// A store with room for `bytes_max`.
-    pub(super) fn new(warehouse: Warehouse, bytes_max: u64) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(bytes_max)
-            .weigher(|key: &String, entry: &Entry| {
-                entry.weight().saturating_add(weight::bytes(key.len() + 96))
-            })
-            .build();
-        Self {
-            warehouse,
-            file_io: FileIO::new_with_fs(),
-            cache,
-        }
+    /// The metadata files of one table, kept in the memory of its source.
+    pub(super) fn new(warehouse: Warehouse, cache: Known) -> Self {
+        Self { warehouse, cache }
     }
 
     /// The metadata of `table` that lies at `location`.
     pub(super) async fn metadata(&self, table: &str, location: &str) -> Result<Arc<TableMetadata>> {
         let read = async {
-            let local = self.warehouse.local(table, location)?;
-            let size = tokio::fs::metadata(&local)
-                .await
-                .map_err(|cause| match cause.kind() {
-                    std::io::ErrorKind::NotFound => corrupt(table, location, cause),
-                    _ => self.warehouse.unavailable(location, cause),
-                })?;
-            self.warehouse.check_size(table, location, size.len())?;
-            // Iceberg's own reader knows the compressed form.
-            let metadata = TableMetadata::read_from(&self.file_io, local.to_string_lossy())
-                .await
-                .map_err(|cause| corrupt(table, location, cause))?;
-            if metadata.format_version() == FormatVersion::V3 {
-                let text = self.warehouse.read(table, location).await?;
-                check_defaults(table, &text, &metadata)?;
-            }
-            let weight = weight::metadata(size.len());
+            let bytes = self.warehouse.read(table, location).await?;
+            let text = self.plain(table, location, bytes).await?;
+            let metadata = parse(table, location, &text)?;
+            let weight = weight::metadata(u64::try_from(text.len()).unwrap_or(u64::MAX));
             Ok(Entry::Metadata(Arc::new(metadata), weight))
         };
         match self.get(table, location, read).await? {
             Entry::Metadata(metadata, _) => Ok(metadata),
             Entry::List(..) | Entry::Manifest(..) => Err(confused(table, location)),
         }
+    }
+
+    /// The text of a metadata file, which may be compressed; within the bound of the config either way.
+    async fn plain(&self, table: &str, location: &str, bytes: Bytes) -> Result<Bytes> {
+        if !bytes.starts_with(&[0x1f, 0x8b]) {
+            return Ok(bytes);
+        }
+        let most = self.warehouse.file_bytes_max.saturating_add(1);
+        let mut text = Vec::new();
+        let read = flate2::read::MultiGzDecoder::new(bytes.as_ref())
+            .take(most)
+            .read_to_end(&mut text);
+        read.map_err(|cause| corrupt(table, location, cause))?;
+        let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        self.warehouse.check_size(table, location, size)?;
+        Ok(text.into())
     }
 
     /// The manifest list of a snapshot.
@@ -131,6 +136,26 @@ impl MetadataStore {
         let known = self.cache.try_get_with_by_ref(location, read).await;
         known.map_err(|failure| Error::shared(&failure))
     }
+}
+
+/// Table metadata from its text. What would be read wrong without a word is refused.
+fn parse(table: &str, location: &str, text: &[u8]) -> Result<TableMetadata> {
+    let metadata: TableMetadata =
+        serde_json::from_slice(text).map_err(|cause| corrupt(table, location, cause))?;
+    if metadata.format_version() == FormatVersion::V3 {
+        let text = serde_json::from_slice(text).map_err(|cause| corrupt(table, location, cause))?;
+        check_defaults(table, &text, &metadata)?;
+    }
+    Ok(metadata)
+}
+
+/// As [`parse`], of metadata that came as a part of something else.
+pub(super) fn from_part(table: &str, location: &str, part: &Value) -> Result<TableMetadata> {
+    let metadata = TableMetadata::deserialize(part).map_err(|cause| corrupt(table, location, cause))?;
+    if metadata.format_version() == FormatVersion::V3 {
+        check_defaults(table, part, &metadata)?;
+    }
+    Ok(metadata)
 }
 
 /// A manifest of format version 1 under the name of version 2, whose fields it has or may leave out.
@@ -197,13 +222,10 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<i64> {
 }
 
 /// Refuses a default that Iceberg's own reader has left out without a word, as it does with those it cannot read.
-fn check_defaults(table: &str, text: &[u8], metadata: &TableMetadata) -> Result<()> {
+fn check_defaults(table: &str, text: &Value, metadata: &TableMetadata) -> Result<()> {
     let unsupported = |feature: String| Error::Unsupported {
         table: table.to_owned(),
         feature,
-    };
-    let Ok(text) = serde_json::from_slice::<Value>(text) else {
-        return Err(unsupported("compressed metadata of format version 3".to_owned()));
     };
     for schema in text["schemas"].as_array().into_iter().flatten() {
         let id = schema["schema-id"].as_i64().and_then(|id| i32::try_from(id).ok());

@@ -34,9 +34,10 @@ const FOOTER_BYTES_HINT: usize = 256 << 10;
 /// The footers of one source's data files.
 pub(super) type Footers = Cache<FooterKey, Arc<ParquetMetaData>>;
 
-/// A footer: by the path in the warehouse, and by what was added to it where the file leaves something out.
+/// A footer: by the path in its store, and by what was added to it where the file leaves something out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FooterKey {
+    store: Arc<str>,
     path: Path,
     added: Option<Arc<str>>,
 }
@@ -146,6 +147,11 @@ impl ReaderFactory {
         }
     }
 
+    /// What tells the store's files from those of another.
+    pub(super) fn store_id(&self) -> &Arc<str> {
+        self.warehouse.id()
+    }
+
     /// Where the files lie.
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
         self.warehouse.store()
@@ -240,6 +246,7 @@ impl Reader {
             }
         };
         let key = FooterKey {
+            store: Arc::clone(factory.warehouse.id()),
             path: path.clone(),
             added: None,
         };
@@ -257,6 +264,7 @@ impl ReaderFactory {
         make: impl FnOnce() -> Result<ParquetMetaData>,
     ) -> Result<Arc<ParquetMetaData>> {
         let key = FooterKey {
+            store: Arc::clone(self.warehouse.id()),
             path: path.clone(),
             added: Some(added.into()),
         };

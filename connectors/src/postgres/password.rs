@@ -22,7 +22,7 @@ pub enum Password {
 }
 
 impl Password {
-    pub(super) fn fill(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+    pub(crate) fn fill(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         if let Self::Environment(name) = self {
             let unset = || invalid("password", &format!("the variable {name} is not set"));
             *self = Self::Known(variable(name).ok_or_else(unset)?);
@@ -34,7 +34,7 @@ impl Password {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the file cannot be read or the variable was never filled in.
-    pub(super) async fn read(&self) -> Result<String> {
+    pub(crate) async fn read(&self) -> Result<String> {
         match self {
             Self::Known(password) => Ok(password.clone()),
             Self::Environment(name) => Err(invalid("password", &format!("the variable {name} is not set"))),

@@ -90,7 +90,12 @@ fn the_example_of_a_source_shows_its_defaults() {
     let text = with_examples();
     let whole = format!("{:?}", load(&text, &[]).unwrap());
     // Where a source is has no default, and each of several keys may say it.
-    for (source, first) in [("lake", "kind"), ("pg", "pool_max")] {
+    for (source, first) in [
+        ("lake", "locations"),
+        ("lake.rest", "scope"),
+        ("lake.storage", "retries_max"),
+        ("pg", "pool_max"),
+    ] {
         check_example(&text, &whole, &format!("[planner.sources.{source}]"), first);
     }
 }

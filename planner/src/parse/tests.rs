@@ -145,7 +145,6 @@ fn a_clause_that_the_engine_would_pass_over_is_refused_by_name() {
         ("SELECT * FROM t TABLESAMPLE (10 PERCENT)", "TABLESAMPLE"),
         ("SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
         ("SELECT * FROM (SELECT * FROM t FOR SHARE) AS u", "FOR SHARE"),
-        ("SELECT * FROM t FOR SYSTEM_TIME AS OF '2020-01-01'", "version"),
         ("SELECT a FROM t PREWHERE a > 1", "PREWHERE"),
         ("SELECT a FROM t LIMIT 1 BY a", "LIMIT BY"),
         (

@@ -1,14 +1,18 @@
 //! Every test over the wire, in one binary.
 
 mod cancel;
+mod catalogs;
 mod faults;
 mod federation;
 mod fleet;
 mod heartbeat;
+mod interop;
 mod layering;
 mod limits;
+mod objects;
 mod reload;
 mod sql;
 mod tidy;
 mod tls;
+mod travel;
 mod values;

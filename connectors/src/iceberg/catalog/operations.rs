@@ -21,7 +21,7 @@ impl Catalog for JdbcCatalog {
         }
         let prefix = parent.map(|ident| ident.join(".") + ".").unwrap_or_default();
         let mut found = BTreeSet::new();
-        for name in self.all_namespaces().await.map_err(foreign)? {
+        for name in self.rows.namespaces(&self.name).await.map_err(foreign)? {
             if let Some(rest) = name.strip_prefix(&prefix) {
                 let level = rest.split('.').next().unwrap_or(rest);
                 found.insert(format!("{prefix}{level}"));
@@ -52,10 +52,7 @@ impl Catalog for JdbcCatalog {
     async fn get_namespace(&self, namespace: &NamespaceIdent) -> iceberg::Result<Namespace> {
         self.require_namespace(namespace).await?;
         let name = namespace.join(".");
-        let properties = self
-            .ask(move |session, catalog| session.properties(catalog, &name))
-            .await
-            .map_err(foreign)?;
+        let properties = self.rows.properties(&self.name, &name).await.map_err(foreign)?;
         let own = properties.into_iter().filter(|(key, _)| key != EXISTS).collect();
         Ok(Namespace::with_properties(namespace.clone(), own))
     }
@@ -63,7 +60,7 @@ impl Catalog for JdbcCatalog {
     async fn namespace_exists(&self, namespace: &NamespaceIdent) -> iceberg::Result<bool> {
         let name = namespace.join(".");
         let below = format!("{name}.");
-        let all = self.all_namespaces().await.map_err(foreign)?;
+        let all = self.rows.namespaces(&self.name).await.map_err(foreign)?;
         Ok(all
             .iter()
             .any(|other| *other == name || other.starts_with(&below)))
@@ -82,7 +79,7 @@ impl Catalog for JdbcCatalog {
         self.require_namespace(namespace).await?;
         let name = namespace.join(".");
         let below = format!("{name}.");
-        let all = self.all_namespaces().await.map_err(foreign)?;
+        let all = self.rows.namespaces(&self.name).await.map_err(foreign)?;
         if !self.list_tables(namespace).await?.is_empty() || all.iter().any(|other| other.starts_with(&below))
         {
             return Err(iceberg::Error::new(
@@ -90,7 +87,8 @@ impl Catalog for JdbcCatalog {
                 format!("namespace {namespace} is not empty"),
             ));
         }
-        self.ask(move |session, catalog| session.put_properties(catalog, &name, &[]))
+        self.rows
+            .put_properties(&self.name, &name, &[])
             .await
             .map_err(foreign)
     }
@@ -98,10 +96,7 @@ impl Catalog for JdbcCatalog {
     async fn list_tables(&self, namespace: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
         self.require_namespace(namespace).await?;
         let name = namespace.join(".");
-        let found = self
-            .ask(move |session, catalog| session.tables(catalog, Some(&name)))
-            .await
-            .map_err(foreign)?;
+        let found = self.rows.tables(&self.name, Some(&name)).await.map_err(foreign)?;
         Ok(found
             .into_iter()
             .map(|(_, table)| TableIdent::new(namespace.clone(), table))
@@ -144,10 +139,8 @@ impl Catalog for JdbcCatalog {
     }
 
     async fn drop_table(&self, ident: &TableIdent) -> iceberg::Result<()> {
-        let (namespace, name) = (ident.namespace.join("."), ident.name.clone());
-        let gone = self
-            .ask(move |session, catalog| session.delete(catalog, &namespace, &name))
-            .await;
+        let namespace = ident.namespace.join(".");
+        let gone = self.rows.delete(&self.name, &namespace, &ident.name).await;
         if gone.map_err(foreign)? {
             Ok(())
         } else {
@@ -172,10 +165,10 @@ impl Catalog for JdbcCatalog {
         if self.table_exists(dest).await? {
             return Err(table_exists(dest));
         }
-        let from = (src.namespace.join("."), src.name.clone());
-        let to = (dest.namespace.join("."), dest.name.clone());
+        let (from, to) = (src.namespace.join("."), dest.namespace.join("."));
         let moved = self
-            .ask(move |session, catalog| session.rename(catalog, (&from.0, &from.1), (&to.0, &to.1)))
+            .rows
+            .rename(&self.name, (&from, &src.name), (&to, &dest.name))
             .await;
         if moved.map_err(foreign)? {
             Ok(())
@@ -200,11 +193,9 @@ impl Catalog for JdbcCatalog {
         self.write_metadata(staged.metadata(), &MetadataLocation::from_str(&new)?)
             .await?;
         // When the catalog file does not answer, the swap may still have happened: the new metadata file stays.
-        if self
-            .point(staged.identifier(), &old, &new)
-            .await
-            .map_err(foreign)?
-        {
+        let pointed = self.point(staged.identifier(), &old, &new).await;
+        // Whoever tries again without looking first would commit twice.
+        if pointed.map_err(|error| foreign(error).with_retryable(false))? {
             return Ok(staged);
         }
         if let Err(error) = self.file_io.delete(&new).await {

@@ -1,13 +1,14 @@
-//! The catalog file: a bounded pool of SQLite connections and the statements on the two tables of Iceberg's JDBC
-//! catalog, layout V1.
+//! The catalog in a SQLite file: a bounded pool of connections and the statements on the two tables of the layout.
 //!
 //! Invariants:
 //! - No statement runs on an async thread; each runs on the blocking pool of the `io` runtime.
 //! - At most `connections_max` connections exist. A call that is dropped gives its place back when its statement ends.
 //! - A missing file is never made by opening it.
 
+use super::rows::Rows;
 use crate::iceberg::Config;
 use crate::{Error, Result};
+use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,11 +37,11 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 
 /// A connection and what its file holds.
 #[derive(Debug)]
-pub(super) struct Session {
+struct Session {
     /// The open connection.
-    pub(super) connection: Connection,
+    connection: Connection,
     /// The condition that leaves views out; files of layout V0 have no column for it.
-    pub(super) tables_only: &'static str,
+    tables_only: &'static str,
 }
 
 /// The pool over one catalog file.
@@ -55,10 +56,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A pool over the file of `config`; opens nothing yet.
-    pub(super) fn new(source_name: &str, config: &Config, io: Handle) -> Self {
+    /// A pool over `file` with the bounds of `config`; opens nothing yet.
+    pub(super) fn new(source_name: &str, file: PathBuf, config: &Config, io: Handle) -> Self {
         Self {
-            file: config.catalog.clone(),
+            file,
             source_name: source_name.to_owned(),
             busy_timeout: Duration::from_millis(config.busy_timeout_ms),
             places: Arc::new(Semaphore::new(config.connections_max)),
@@ -67,24 +68,8 @@ impl Pool {
         }
     }
 
-    /// Makes the file and its tables where they are missing.
-    pub(super) async fn create(&self) -> Result<()> {
-        let file = self.file.clone();
-        let busy = self.busy_timeout;
-        let made = self.io.spawn_blocking(move || {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = connect(&file, flags, busy)?;
-            connection.execute_batch(CREATE)
-        });
-        made.await
-            .map_err(|e| internal(e.into()))?
-            .map_err(|e| self.unavailable(e))
-    }
-
     /// Runs `work` on a connection, after waiting for a free one.
-    pub(super) async fn run<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Session) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -174,12 +159,7 @@ fn connect(file: &Path, flags: OpenFlags, busy: Duration) -> rusqlite::Result<Co
 
 impl Session {
     /// Where the table's metadata lies; `None` when there is no such table.
-    pub(super) fn location(
-        &self,
-        catalog: &str,
-        namespace: &str,
-        table: &str,
-    ) -> rusqlite::Result<Option<String>> {
+    fn location(&self, catalog: &str, namespace: &str, table: &str) -> rusqlite::Result<Option<String>> {
         let sql = format!(
             "SELECT metadata_location FROM iceberg_tables \
              WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND {}",
@@ -193,11 +173,7 @@ impl Session {
     }
 
     /// All tables as (namespace, name), sorted; of one namespace where it is given.
-    pub(super) fn tables(
-        &self,
-        catalog: &str,
-        namespace: Option<&str>,
-    ) -> rusqlite::Result<Vec<(String, String)>> {
+    fn tables(&self, catalog: &str, namespace: Option<&str>) -> rusqlite::Result<Vec<(String, String)>> {
         let sql = format!(
             "SELECT table_namespace, table_name FROM iceberg_tables \
              WHERE catalog_name = ?1 AND (?2 IS NULL OR table_namespace = ?2) AND {} ORDER BY 1, 2",
@@ -209,7 +185,7 @@ impl Session {
     }
 
     /// All namespaces that were made or hold a table, sorted.
-    pub(super) fn namespaces(&self, catalog: &str) -> rusqlite::Result<Vec<String>> {
+    fn namespaces(&self, catalog: &str) -> rusqlite::Result<Vec<String>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT namespace FROM iceberg_namespace_properties WHERE catalog_name = ?1 \
              UNION SELECT table_namespace FROM iceberg_tables WHERE catalog_name = ?1 ORDER BY 1",
@@ -219,11 +195,7 @@ impl Session {
     }
 
     /// The properties of a namespace, the marker `exists` among them.
-    pub(super) fn properties(
-        &self,
-        catalog: &str,
-        namespace: &str,
-    ) -> rusqlite::Result<Vec<(String, String)>> {
+    fn properties(&self, catalog: &str, namespace: &str) -> rusqlite::Result<Vec<(String, String)>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT property_key, coalesce(property_value, '') FROM iceberg_namespace_properties \
              WHERE catalog_name = ?1 AND namespace = ?2 AND property_key IS NOT NULL",
@@ -233,7 +205,7 @@ impl Session {
     }
 
     /// Replaces the properties of a namespace; with none it ends to exist unless it holds a table.
-    pub(super) fn put_properties(
+    fn put_properties(
         &mut self,
         catalog: &str,
         namespace: &str,
@@ -255,13 +227,7 @@ impl Session {
     }
 
     /// Adds a table; false when the name is taken.
-    pub(super) fn insert(
-        &self,
-        catalog: &str,
-        namespace: &str,
-        table: &str,
-        location: &str,
-    ) -> rusqlite::Result<bool> {
+    fn insert(&self, catalog: &str, namespace: &str, table: &str, location: &str) -> rusqlite::Result<bool> {
         let typed = self.tables_only.contains("iceberg_type");
         let sql = if typed {
             "INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, \
@@ -277,7 +243,7 @@ impl Session {
     }
 
     /// Points a table from `old` to `new`; false when it no longer points to `old`. This is the commit.
-    pub(super) fn swap(
+    fn swap(
         &self,
         catalog: &str,
         namespace: &str,
@@ -296,7 +262,7 @@ impl Session {
     }
 
     /// Takes a table out of the catalog; false when it is not there.
-    pub(super) fn delete(&self, catalog: &str, namespace: &str, table: &str) -> rusqlite::Result<bool> {
+    fn delete(&self, catalog: &str, namespace: &str, table: &str) -> rusqlite::Result<bool> {
         let sql = format!(
             "DELETE FROM iceberg_tables WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND {}",
             self.tables_only
@@ -305,12 +271,7 @@ impl Session {
     }
 
     /// Gives a table another name; false when it is not there. Fails when the new name is taken.
-    pub(super) fn rename(
-        &self,
-        catalog: &str,
-        from: (&str, &str),
-        to: (&str, &str),
-    ) -> rusqlite::Result<bool> {
+    fn rename(&self, catalog: &str, from: (&str, &str), to: (&str, &str)) -> rusqlite::Result<bool> {
         let sql = format!(
             "UPDATE iceberg_tables SET table_namespace = ?4, table_name = ?5 \
              WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND {}",
@@ -321,4 +282,98 @@ impl Session {
             .execute(&sql, (catalog, from.0, from.1, to.0, to.1))?
             == 1)
     }
+}
+
+#[async_trait]
+impl Rows for Pool {
+    async fn create(&self) -> Result<()> {
+        let file = self.file.clone();
+        let busy = self.busy_timeout;
+        let made = self.io.spawn_blocking(move || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = connect(&file, flags, busy)?;
+            connection.execute_batch(CREATE)
+        });
+        made.await
+            .map_err(|e| internal(e.into()))?
+            .map_err(|e| self.unavailable(e))
+    }
+
+    async fn location(&self, catalog: &str, namespace: &str, table: &str) -> Result<Option<String>> {
+        let [catalog, namespace, table] = owned([catalog, namespace, table]);
+        self.run(move |session| session.location(&catalog, &namespace, &table))
+            .await
+    }
+
+    async fn tables(&self, catalog: &str, namespace: Option<&str>) -> Result<Vec<(String, String)>> {
+        let (catalog, namespace) = (catalog.to_owned(), namespace.map(str::to_owned));
+        self.run(move |session| session.tables(&catalog, namespace.as_deref()))
+            .await
+    }
+
+    async fn namespaces(&self, catalog: &str) -> Result<Vec<String>> {
+        let catalog = catalog.to_owned();
+        self.run(move |session| session.namespaces(&catalog)).await
+    }
+
+    async fn properties(&self, catalog: &str, namespace: &str) -> Result<Vec<(String, String)>> {
+        let [catalog, namespace] = owned([catalog, namespace]);
+        self.run(move |session| session.properties(&catalog, &namespace))
+            .await
+    }
+
+    async fn put_properties(
+        &self,
+        catalog: &str,
+        namespace: &str,
+        properties: &[(String, String)],
+    ) -> Result<()> {
+        let ([catalog, namespace], properties) = (owned([catalog, namespace]), properties.to_vec());
+        self.run(move |session| session.put_properties(&catalog, &namespace, &properties))
+            .await
+    }
+
+    async fn insert(&self, catalog: &str, namespace: &str, table: &str, location: &str) -> Result<bool> {
+        let [catalog, namespace, table, location] = owned([catalog, namespace, table, location]);
+        self.run(move |session| session.insert(&catalog, &namespace, &table, &location))
+            .await
+    }
+
+    async fn swap(
+        &self,
+        catalog: &str,
+        namespace: &str,
+        table: &str,
+        (old, new): (&str, &str),
+    ) -> Result<bool> {
+        let [catalog, namespace, table, old, new] = owned([catalog, namespace, table, old, new]);
+        self.run(move |session| session.swap(&catalog, &namespace, &table, (&old, &new)))
+            .await
+    }
+
+    async fn delete(&self, catalog: &str, namespace: &str, table: &str) -> Result<bool> {
+        let [catalog, namespace, table] = owned([catalog, namespace, table]);
+        self.run(move |session| session.delete(&catalog, &namespace, &table))
+            .await
+    }
+
+    async fn rename(&self, catalog: &str, from: (&str, &str), to: (&str, &str)) -> Result<bool> {
+        let [catalog, from_namespace, from_table, to_namespace, to_table] =
+            owned([catalog, from.0, from.1, to.0, to.1]);
+        self.run(move |session| {
+            session.rename(
+                &catalog,
+                (&from_namespace, &from_table),
+                (&to_namespace, &to_table),
+            )
+        })
+        .await
+    }
+}
+
+/// Texts that go to another thread.
+fn owned<const N: usize>(texts: [&str; N]) -> [String; N] {
+    texts.map(str::to_owned)
 }

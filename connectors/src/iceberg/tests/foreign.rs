@@ -2,8 +2,7 @@
 
 use crate::Connector;
 use crate::iceberg::fixture::{answer, printed, register};
-use crate::iceberg::warehouse::Warehouse;
-use crate::iceberg::{Config, Iceberg, JdbcCatalog};
+use crate::iceberg::{Config, Iceberg};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,16 +18,11 @@ async fn open(name: &str) -> (tempfile::TempDir, Iceberg, BTreeMap<String, Vec<S
     std::fs::copy(data.join("catalog.db"), &catalog).unwrap();
     let mut config = Config::new(catalog, data.join("warehouse").to_str().unwrap());
     config.catalog_name = "lake".to_owned();
-    let warehouse = Warehouse::open("lake", &config)
-        .unwrap()
-        .known_as("/lake/warehouse");
-    let catalog = JdbcCatalog::open("lake", &config, Handle::current())
-        .await
-        .unwrap();
+    config.moved_from = Some("/lake/warehouse".to_owned());
     let answers = std::fs::read_to_string(data.join("answers.json")).unwrap();
     (
         dir,
-        Iceberg::over(catalog, warehouse, &config),
+        Iceberg::open("lake", &config, Handle::current()).await.unwrap(),
         serde_json::from_str(&answers).unwrap(),
     )
 }
