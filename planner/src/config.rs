@@ -52,6 +52,8 @@ pub struct Config {
     pub spill_max: ByteSize,
     /// Plans that are kept for statements seen before.
     pub plan_cache_entries: u64,
+    /// Roles that see the text of the statements which their queries send to a source; `*` is everybody.
+    pub statement_readers: Vec<String>,
     /// The sources, by catalog name.
     pub sources: BTreeMap<String, SourceConfig>,
 }
@@ -76,6 +78,7 @@ impl Default for Config {
             spill_dir: None,
             spill_max: ByteSize::gib(20),
             plan_cache_entries: 1_000,
+            statement_readers: vec!["*".to_owned()],
             sources: BTreeMap::new(),
         }
     }

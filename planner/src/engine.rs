@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::{QueryScope, Registry};
+use connectors::{ForeignKey, QueryScope, Registry};
 use futures::{StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
@@ -17,10 +17,14 @@ use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
 use crate::information_schema;
 use crate::parse::StatementKind;
+use crate::report::Reporter;
 use crate::request::{Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
-use crate::session::{Sessions, check_time_zone};
+use crate::session::Sessions;
 use crate::steps::Inner;
+
+/// How long a source may take to say that it is there.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// Plans and runs statements over all sources. Clones share everything.
 #[derive(Clone, Debug)]
@@ -109,6 +113,22 @@ impl Engine {
         self.runtime.run(work).await
     }
 
+    /// The foreign keys between tables that the principal may know, each with its catalog, sorted.
+    ///
+    /// # Errors
+    /// `Source` when a source does not answer.
+    pub async fn foreign_keys(
+        &self,
+        principal: &Principal,
+        catalog: Option<&str>,
+    ) -> Result<Vec<(String, ForeignKey)>> {
+        let (inner, principal) = (Arc::clone(&self.inner), principal.clone());
+        let catalog = catalog.map(str::to_owned);
+        self.runtime
+            .run(async move { inner.catalog.foreign_keys(&principal, catalog.as_deref()).await })
+            .await
+    }
+
     /// Tables that the principal may know, sorted.
     ///
     /// # Errors
@@ -132,10 +152,15 @@ impl Engine {
             .await
     }
 
-    /// Whether each source answers now.
+    /// Whether each source answers now. One that says nothing for two seconds does not.
     pub async fn check(&self) -> Vec<(String, Result<()>)> {
         let checks = self.inner.catalog.sources().map(|(name, source)| async move {
-            (name.to_owned(), source.check().await.map_err(Error::from))
+            let answered = tokio::time::timeout(PROBE, source.check()).await;
+            let outcome = match answered {
+                Ok(outcome) => outcome.map_err(Error::from),
+                Err(_) => Err(Error::Timeout),
+            };
+            (name.to_owned(), outcome)
         });
         futures::future::join_all(checks).await
     }
@@ -163,14 +188,7 @@ impl Engine {
     ) -> Result<Session> {
         let mut changed = session.clone();
         for (key, value) in assignments {
-            match crate::parse::known_setting(key)?.as_str() {
-                "catalog" => changed.catalog.clone_from(value),
-                "schema" => changed.schema.clone_from(value),
-                _ => {
-                    check_time_zone(value)?;
-                    changed.time_zone.clone_from(value);
-                }
-            }
+            changed.assign(key, value)?;
         }
         let sets = |wanted: &str| {
             assignments
@@ -214,24 +232,47 @@ impl Engine {
         };
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
+        let around = inner.surroundings(request, &ready);
         let change = match prepared.kind {
-            StatementKind::Explain => explain::redacted,
-            StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
+            StatementKind::Explain if around.sees_statements => explain::redacted,
+            StatementKind::Explain => explain::redacted_statements,
+            StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => {
+                execute::unchanged
+            }
         };
+        // One for all runs of the call: a source that keeps no versions shows them one state as well.
+        let rules = &request.session.rules;
+        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)).with_staleness_max(rules.staleness_max));
+        let reporter = Reporter::new(
+            around.clone(),
+            request.principal.subject(),
+            scope.observations().clone(),
+        );
         if rows == 0 {
             let nothing = stream::empty();
             return Ok(execute::start(
                 &self.runtime,
                 &inner.running,
                 columns,
+                reporter,
                 nothing,
                 bounds,
                 change,
             ));
         }
-        // One for all runs of the call: a source that keeps no versions shows them one state as well.
-        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)));
         let first = polite(inner.run(request, query, &ready, 0, &scope).await?)?;
+        if let StatementKind::Federation { analyze } = prepared.kind {
+            let told = explain::federation(first, around, Arc::clone(&scope), analyze);
+            return Ok(execute::start(
+                &self.runtime,
+                &inner.running,
+                columns,
+                reporter,
+                stream::once(Box::pin(told)),
+                bounds,
+                change,
+            ));
+        }
         // Every row reads the state of the lake that the first one read.
         let query = Query {
             pins: ready.resolution.pins.clone(),
@@ -252,6 +293,7 @@ impl Engine {
             &self.runtime,
             &running,
             columns,
+            reporter,
             runs,
             bounds,
             change,

@@ -9,6 +9,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use thiserror::Error;
 
+use crate::rules::TooManyRows;
 use crate::suggest::nearest;
 
 /// Result of this crate.
@@ -56,6 +57,19 @@ pub enum Error {
     /// The data version that a ticket names is gone.
     #[error("version {version} of table '{table}' is no longer there")]
     VersionGone { table: String, version: String },
+    /// The session demands that a source does what it cannot (`lakegate.pushdown = 'require'`).
+    #[error("source {source_name} cannot be handed down {operator}: {reason}")]
+    NotPushed {
+        source_name: String,
+        operator: String,
+        reason: String,
+    },
+    /// The session takes fewer rows from a source than the query needs (`lakegate.max_rows_from_source`).
+    #[error("{0}")]
+    TooManyRows(TooManyRows),
+    /// The session takes no state as old as this one (`lakegate.max_staleness`).
+    #[error("table '{table}' was committed {age_s} s ago, lakegate.max_staleness is {limit_s} s")]
+    Stale { table: String, age_s: u64, limit_s: u64 },
     /// A source failed. `message` names the thing at fault; its causes went to the log when it was met.
     #[error("{message}")]
     Source { message: String, kind: SourceErrorKind },
@@ -105,15 +119,17 @@ impl Error {
             | Error::Parameter { .. }
             | Error::Evaluation { .. } => ErrorKind::Invalid,
             Error::UnknownTable { .. } | Error::VersionGone { .. } => ErrorKind::NotFound,
+            Error::NotPushed { .. } => ErrorKind::Invalid,
+            Error::Stale { .. } => ErrorKind::Unavailable,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
-            Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
+            Error::TooManyRows(_) | Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Source { kind, .. } => match kind {
                 SourceErrorKind::NotFound | SourceErrorKind::VersionGone => ErrorKind::NotFound,
                 SourceErrorKind::Unsupported => ErrorKind::Unsupported,
                 SourceErrorKind::Corrupt => ErrorKind::Corrupt,
-                SourceErrorKind::Unavailable => ErrorKind::Unavailable,
+                SourceErrorKind::Unavailable | SourceErrorKind::Stale => ErrorKind::Unavailable,
                 SourceErrorKind::Timeout => ErrorKind::Timeout,
                 SourceErrorKind::Refused => ErrorKind::Unsupported,
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
@@ -141,6 +157,9 @@ impl Error {
             Error::Source { .. } => "LG1013",
             Error::Policy(_) => "LG1014",
             Error::Memory => "LG1015",
+            Error::NotPushed { .. } => "LG1016",
+            Error::TooManyRows(_) => "LG1017",
+            Error::Stale { .. } => "LG1018",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -154,6 +173,9 @@ impl Error {
             Error::Invalid { hint, .. } => hint.clone(),
             Error::Statements { .. } => Some("send each statement in a request of its own".to_owned()),
             Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
+            Error::NotPushed { .. } | Error::TooManyRows(_) => {
+                Some("EXPLAIN (FEDERATION) shows what is handed down and what is not".to_owned())
+            }
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }
@@ -163,6 +185,7 @@ impl Error {
             | Error::Memory
             | Error::Timeout
             | Error::Cancelled
+            | Error::Stale { .. }
             | Error::Source { .. }
             | Error::Policy(_)
             | Error::Internal { .. } => None,

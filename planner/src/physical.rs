@@ -17,16 +17,30 @@ use crate::enforce::audit::audit;
 use crate::enforce::guard::GuardedPlan;
 use crate::enforce::{Scanned, scanned};
 use crate::error::{Error, Result};
-use crate::optimize::{RemotePlanner, federated};
+use crate::optimize::{Notes, RemotePlanner, binding, bound, federated};
 use crate::request::Partition;
 
+/// A plan of operators, with what was found on the way to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) operators: Arc<dyn ExecutionPlan>,
+    pub(crate) notes: Arc<Notes>,
+}
+
 /// Optimises the plan, checks its guards again, hands down what a source can do whole, and chooses operators.
-pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Planned> {
     let optimized = state.optimize(guard.plan())?;
     audit(&optimized, guard)?;
-    let federated = federated(optimized)?;
+    let (federated, notes) = federated(optimized)?;
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemotePlanner)]);
-    Ok(planner.create_physical_plan(&federated, state).await?)
+    let operators = match notes.has_statements {
+        true => bound(planner.create_physical_plan(&federated, &binding(state)).await?)?,
+        false => planner.create_physical_plan(&federated, state).await?,
+    };
+    Ok(Planned {
+        operators,
+        notes: Arc::new(notes),
+    })
 }
 
 /// How many partitions to ask for when the rows that `plan` reads are worth cutting; none when it is one part.

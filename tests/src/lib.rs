@@ -15,8 +15,8 @@ pub mod rest;
 
 pub use answer::{Answer, Refusal};
 pub use authority::Authority;
-pub use flight::Flight;
-pub use gateway::{Ended, Gateway, Launch};
+pub use flight::{Flight, refusal};
+pub use gateway::{Ended, Gateway, Launch, binary};
 pub use lake::Lake;
 pub use postgres::Postgres;
 pub use rest::Rest;

@@ -7,6 +7,7 @@
 //! - Dropping the stream cancels the statement; an end of the stream without the server's word for it is an error.
 //! - The work at the server begins with the first poll.
 
+use super::bind::Binding;
 use super::config::Unrepresentable;
 use super::copy::{BadStream, CopyReader, Field};
 use super::decode::{Bad, Column};
@@ -14,12 +15,12 @@ use super::failure::{Origin, Subject, changed};
 use super::pool::{Pool, Task};
 use super::snapshot::{QuerySnapshot, Reader};
 use super::sql::Sql;
-use crate::{Error, Result, Version};
+use crate::{Error, QueryScope, Result, Version};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, Time};
 use futures::{Stream, StreamExt, TryStreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,6 +74,14 @@ pub(super) struct Surroundings {
     pub(super) memory: MemoryReservation,
     pub(super) metrics: BaselineMetrics,
     pub(super) bytes_read: Count,
+    /// The time that the server was waited for.
+    pub(super) waited: Time,
+    /// How many keys of joins were sent.
+    pub(super) keys: Count,
+    /// The keys that may come into the statement.
+    pub(super) binding: Option<Binding>,
+    /// Where the snapshot is noted.
+    pub(super) scope: Option<Arc<QueryScope>>,
 }
 
 /// The rows of `query`.
@@ -83,7 +92,17 @@ pub(super) fn stream(
     let first = State::New(query, Box::new(surroundings));
     futures::stream::try_unfold(first, |state| async move {
         let mut reading = match state {
-            State::New(query, surroundings) => Reading::start(query, *surroundings).await?,
+            State::New(query, surroundings) => {
+                let asked = match &surroundings.binding {
+                    Some(binding) => binding.query(query).await,
+                    None => Some((query, 0)),
+                };
+                let Some((query, keys)) = asked else {
+                    return Ok(None);
+                };
+                surroundings.keys.add(keys);
+                Reading::start(query, *surroundings).await?
+            }
             State::Reading(reading) => reading,
             State::Done => return Ok(None),
         };
@@ -116,6 +135,7 @@ struct Reading {
     memory: MemoryReservation,
     metrics: BaselineMetrics,
     bytes_read: Count,
+    waited: Time,
 }
 
 /// What the runtime of the sockets made ready.
@@ -135,6 +155,9 @@ impl Reading {
             memory,
             metrics,
             bytes_read,
+            waited,
+            scope,
+            ..
         } = surroundings;
         let origin = pool.origin().clone();
         let bytes_max = pool.config().batch_bytes_max;
@@ -142,6 +165,9 @@ impl Reading {
             let (pool, query) = (pool.clone(), Arc::clone(&query));
             async move {
                 let reader = snapshot.reader(&pool, deadline).await?;
+                if let (Some(scope), Some(observed)) = (scope, snapshot.observed()) {
+                    scope.observe(&pool.origin().source, observed.clone())?;
+                }
                 let sent = send(&pool, &query, reader).await;
                 if matches!(sent, Err(Error::VersionGone { .. } | Error::NotFound { .. })) {
                     pool.note_change();
@@ -149,7 +175,9 @@ impl Reading {
                 sent
             }
         });
+        let began = Instant::now();
         let started = task.done().await?;
+        waited.add_elapsed(began);
         Ok(Box::new(Self {
             rows: started.rows,
             batch: Batch {
@@ -166,11 +194,13 @@ impl Reading {
             memory,
             metrics,
             bytes_read,
+            waited,
         }))
     }
 
     /// The next batch; the reader is given back with the last one.
     async fn next(&mut self) -> EngineResult<Option<RecordBatch>> {
+        let began = Instant::now();
         while !self.batch.is_full() {
             let before = self.batch.bytes;
             if !self.step().await? {
@@ -185,6 +215,7 @@ impl Reading {
                     .try_grow(RESERVATION_STEP.max(self.batch.bytes - self.memory.size()))?;
             }
         }
+        self.waited.add_elapsed(began);
         let batch = self.batch.finish()?;
         self.memory.free();
         if let Some(batch) = &batch {
