@@ -12,6 +12,7 @@
 //! - A source that is down fails its own queries, by name, and nothing else.
 
 mod bind;
+mod breaker;
 mod catalog;
 mod compose;
 mod config;

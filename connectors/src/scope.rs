@@ -40,7 +40,7 @@ impl Observations {
 
     fn note(&self, source: &str, observed: Observed) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(source.to_owned()).or_insert(observed);
+        all.insert(source.to_owned(), observed);
     }
 }
 

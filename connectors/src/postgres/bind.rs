@@ -420,10 +420,12 @@ mod tests {
         let far = ScalarValue::from(5_000_000_000_i64);
         let keys = among(wide(), vec![ScalarValue::from(7_i64), far.clone()]);
         let (text, count) = read(int4(), &keys);
-        assert_eq!(
-            (text.as_str(), count),
-            ("(c0 = ANY ('{\"7\"}'::pg_catalog.int4[]))", 1)
+        assert!(
+            text.starts_with("(c0 = ANY ") && text.contains("pg_catalog.int4[]"),
+            "{text}"
         );
+        assert!(text.contains('7') && !text.contains("5000000000"), "{text}");
+        assert_eq!(count, 1);
         assert_eq!(read(int4(), &among(wide(), vec![far.clone()])).0, "nothing");
         // A bound beyond the column's type says nothing that the type does not say, or too much to be sure of.
         assert_eq!(

@@ -92,6 +92,8 @@ pub enum Aggregate {
     Max(usize),
     /// The sum.
     Sum(usize),
+    /// The mean.
+    Avg(usize),
 }
 
 /// A key of an order.
@@ -270,7 +272,13 @@ impl Composed {
             sql: Sql::word("SELECT "),
             ..self.clone()
         };
-        list(&mut all.sql, width);
+        for place in 0..width {
+            if place > 0 {
+                all.sql.push(", ");
+            }
+            // Texts of several collations have none together.
+            all.sql.append(self.key(place)?).push(" AS ").alias("c", place);
+        }
         all.sql.push(" FROM ((").append(self.sql.clone()).push(")");
         for other in others {
             let alike = self.columns.iter().zip(&other.columns);
@@ -450,7 +458,37 @@ impl Composed {
                     _ => None,
                 }
             }
+            Aggregate::Avg(place) => self.mean(place, data_type).map(|sql| {
+                let mapped = Mapped {
+                    is_partial: true,
+                    ..made(Class::Numeric)
+                };
+                (sql, mapped)
+            }),
         }
+    }
+
+    /// The mean of decimals, cut behind its last digit as the engine cuts it: a quotient of whole numbers, which the server
+    /// makes exactly, and not the server's own mean, which is rounded.
+    fn mean(&self, place: usize, data_type: &DataType) -> Option<Sql> {
+        let mapped = self.columns.get(place)?;
+        let (DataType::Decimal128(_, scale), DataType::Decimal128(precision, wanted)) =
+            (&mapped.data_type, data_type)
+        else {
+            return None;
+        };
+        let digits = u64::try_from(*wanted).ok()?;
+        if mapped.class != Class::Numeric || *scale < 0 || wanted < scale {
+            return None;
+        }
+        let mut sql = Sql::word("(pg_catalog.div(sum(");
+        sql.alias("c", place).push(") * 1e").number(digits);
+        sql.push("::pg_catalog.numeric, count(").alias("c", place);
+        sql.push(")) * 1e-").number(digits);
+        sql.push("::pg_catalog.numeric)::pg_catalog.numeric(")
+            .number(u64::from(*precision));
+        sql.push(",").number(digits).push(")");
+        Some(sql)
     }
 
     /// The column at a place, if the server does the operation as the engine does. Text is compared by its bytes, which

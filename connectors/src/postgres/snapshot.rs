@@ -14,7 +14,6 @@
 use super::failure::Subject;
 use super::pool::{Lease, Pool};
 use crate::{Error, Observed, Result};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -33,7 +32,7 @@ pub(super) struct QuerySnapshot {
     /// Told when the leader's connection comes back.
     freed: Notify,
     /// What the server says of the snapshot.
-    observed: OnceLock<Observed>,
+    observed: Mutex<Option<Observed>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,8 +70,23 @@ impl Reader {
 
 impl QuerySnapshot {
     /// The state of the database that the query sees; none before the first scan has begun.
-    pub(super) fn observed(&self) -> Option<&Observed> {
-        self.observed.get()
+    pub(super) fn observed(&self) -> Option<Observed> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.clone()
+    }
+
+    /// Whether a scan of which no row has come may begin again: it is alone, and gets another snapshot, or the snapshot is
+    /// held where the scan's failure does not reach it.
+    pub(super) fn begins_again(&self) -> bool {
+        let mut state = self.state();
+        match &*state {
+            State::New | State::Held { .. } => true,
+            State::Led { .. } if self.scans.load(Ordering::Relaxed) <= 1 => {
+                *state = State::New;
+                true
+            }
+            State::Led { .. } => false,
+        }
     }
 
     /// A scan is going to read.
@@ -93,7 +107,7 @@ impl QuerySnapshot {
                 pool.origin()
                     .unavailable("the server gave no name to its snapshot")
             })?;
-            self.observed.get_or_init(|| observed);
+            *self.observed.lock().unwrap_or_else(PoisonError::into_inner) = Some(observed);
             if self.scans.load(Ordering::Relaxed) <= 1 {
                 self.set(State::Led { id, idle: None });
                 return Ok(self.leader(lease));

@@ -207,6 +207,7 @@ fn call(expr: &Expr, schema: &DFSchema) -> Option<Aggregate> {
             place(expr, schema).map(Aggregate::Sum)
         }
         ("sum", argument) => place(argument, schema).map(Aggregate::Sum),
+        ("avg", argument) => place(argument, schema).map(Aggregate::Avg),
         _ => None,
     }
 }
