@@ -11,7 +11,7 @@ LAKEGATE := $(RELEASE)/lakegate
 BUILD := $(CARGO) build --release --locked --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: quickstart quickstart-federated build test lint bench help clean
+.PHONY: quickstart quickstart-federated build test test-deep lint bench help clean
 
 quickstart: build ## make a sample lake if there is none, start the gateway on loopback (ARGS="--scale 1 --dir DIR ...")
 	@exec $(LAKEGATE) quickstart $(ARGS)
@@ -27,6 +27,11 @@ test: build ## every test: Rust, then the Python and Java clients against a runn
 	tests/install
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
+
+test-deep: build ## ten thousand random statements over two sources, each pushed down and not (SEED=N repeats a run)
+	tests/install
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
+	  $(CARGO) test --release --workspace --locked --test all -- federation::random --nocapture
 
 lint: ## formatting and lints, as strict as CI
 	$(CARGO) fmt --all --check

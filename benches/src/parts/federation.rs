@@ -91,7 +91,7 @@ struct Peers {
     adbc: Reader,
 }
 
-type Into<'a> = (&'a mut Vec<Row>, &'a mut Vec<Series>);
+type Gathered<'a> = (&'a mut Vec<Row>, &'a mut Vec<Series>);
 
 /// A whole table out of Postgres.
 async fn export(
@@ -99,7 +99,7 @@ async fn export(
     gateway: &Gateway,
     server: &Postgres,
     peers: &mut Peers,
-    (rows, all): Into<'_>,
+    (rows, all): Gathered<'_>,
 ) -> Result<()> {
     let sql = "SELECT * FROM lineitem";
     let mut ours = gateway
@@ -147,7 +147,7 @@ async fn export(
 }
 
 /// Statements that the server does whole.
-async fn whole(run: &Run, server: &Postgres, peers: &mut Peers, (rows, all): Into<'_>) -> Result<()> {
+async fn whole(run: &Run, server: &Postgres, peers: &mut Peers, (rows, all): Gathered<'_>) -> Result<()> {
     for (name, text) in WHOLE {
         let (ours, theirs) = (text.replace("{p}", "pg.public."), text.replace("{p}", ""));
         let same = compared(&mut peers.remote, &ours, &mut peers.all_there, &theirs).await;
@@ -178,7 +178,7 @@ async fn whole(run: &Run, server: &Postgres, peers: &mut Peers, (rows, all): Int
 }
 
 /// The 22 TPC-H queries with four tables in Postgres.
-async fn queries(run: &Run, peers: &mut Peers, (rows, all): Into<'_>) -> Result<()> {
+async fn queries(run: &Run, peers: &mut Peers, (rows, all): Gathered<'_>) -> Result<()> {
     let mut lines = Vec::new();
     for number in 1..=22 {
         let theirs = run.place.query(number)?;
@@ -226,7 +226,7 @@ async fn queries(run: &Run, peers: &mut Peers, (rows, all): Into<'_>) -> Result<
 }
 
 /// A hundred keys of the lake against an index of the server.
-async fn lookup(run: &Run, peers: &mut Peers, (rows, all): Into<'_>) -> Result<()> {
+async fn lookup(run: &Run, peers: &mut Peers, (rows, all): Gathered<'_>) -> Result<()> {
     let ours = LOOKUP.replace("{o}", "lake.gold.").replace("{l}", "pg.public.");
     let theirs = LOOKUP.replace("{o}", "").replace("{l}", "");
     let same = compared(&mut peers.remote, &ours, &mut peers.looked_up, &theirs).await;

@@ -6,6 +6,7 @@
 mod bind;
 mod house;
 mod keys;
+mod newest;
 mod quickstart;
 mod random;
 mod report;

@@ -55,7 +55,11 @@ impl House {
 
     /// A house with further settings of the gateway.
     pub(super) async fn open(settings: &[(&str, &str)]) -> Result<Self> {
-        let postgres = Postgres::start()?;
+        Self::over(Postgres::start()?, settings).await
+    }
+
+    /// A house over this server.
+    pub(super) async fn over(postgres: Postgres, settings: &[(&str, &str)]) -> Result<Self> {
         let mut all = vec![
             ("planner.sources.pg.kind", "postgres"),
             ("planner.sources.pg.url", &postgres.url),
