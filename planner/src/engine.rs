@@ -17,11 +17,12 @@ use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
 use crate::information_schema;
 use crate::parse::StatementKind;
-use crate::report::Reporter;
+use crate::report::{After, Reporter};
 use crate::request::{Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
 use crate::session::Sessions;
-use crate::steps::Inner;
+use crate::shadow::{Shadow, is_comparable};
+use crate::steps::{Inner, Ready};
 
 /// How long a source may take to say that it is there.
 const PROBE: Duration = Duration::from_secs(2);
@@ -48,6 +49,7 @@ impl Engine {
             plans: PlanCache::new(config.plan_cache_entries),
             operators: OperatorsCache::new(),
             running: Gauge::default(),
+            shadow: Arc::new(Shadow::new(config.shadow_rate)),
             config: config.clone(),
         };
         Ok(Self {
@@ -170,6 +172,11 @@ impl Engine {
         self.inner.running.value()
     }
 
+    /// Second runs without handing anything down: those that gave the same rows, and those that did not.
+    pub fn shadow_runs(&self) -> (u64, u64) {
+        self.inner.shadow.counts()
+    }
+
     /// Plans that are kept now for statements seen before.
     pub fn kept_plans(&self) -> u64 {
         self.inner.plans.entries()
@@ -224,7 +231,7 @@ impl Engine {
             at: Some(query.at.unwrap_or_else(|| chrono::Utc::now().timestamp_micros())),
             ..query.clone()
         };
-        let ready = inner.prepare(request, query).await?;
+        let ready = Arc::new(inner.prepare(request, query).await?);
         let prepared = &ready.prepared;
         let bounds = Bounds {
             deadline: deadline(request, inner.config.query_timeout),
@@ -273,6 +280,10 @@ impl Engine {
                 change,
             ));
         }
+        let reporter = match self.compared(request, query, &ready, &first, &scope) {
+            Some(after) if rows == 1 => reporter.followed(after),
+            _ => reporter,
+        };
         // Every row reads the state of the lake that the first one read.
         let query = Query {
             pins: ready.resolution.pins.clone(),
@@ -298,6 +309,41 @@ impl Engine {
             bounds,
             change,
         ))
+    }
+
+    /// What compares a call with itself after its end; none for most calls.
+    fn compared(
+        &self,
+        request: &Request,
+        query: &Query,
+        ready: &Arc<Ready>,
+        first: &Run,
+        scope: &Arc<QueryScope>,
+    ) -> Option<After> {
+        let prepared = &ready.prepared;
+        let is_one =
+            prepared.kind == StatementKind::Query && query.rows_max.is_none() && query.partition.is_none();
+        if first.notes.used.is_empty() || !is_one || !is_comparable(prepared.guard.plan()) {
+            return None;
+        }
+        let place = self.inner.shadow.place()?;
+        let rules = first.notes.used.clone();
+        let (inner, ready) = (Arc::clone(&self.inner), Arc::clone(ready));
+        let (request, query, scope) = (request.clone(), query.clone(), Arc::clone(scope));
+        let limit = inner.config.query_timeout;
+        Some(Box::new(move |given, report| {
+            Box::pin(async move {
+                let work = async {
+                    let schema = inner.schema(&ready.prepared, &query)?;
+                    let run = inner.unpushed(&request, &query, &ready, &scope).await?;
+                    place.compare(given, run, schema, rules, report).await;
+                    Ok(())
+                };
+                if let Err(error) = in_time(&request, limit, work).await {
+                    tracing::debug!(error = %error, "a shadow run did not begin or end");
+                }
+            })
+        }))
     }
 }
 

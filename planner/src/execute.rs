@@ -133,6 +133,7 @@ pub(crate) fn start(
     let expected = Arc::clone(&schema);
     let reporter = Arc::new(reporter);
     let ending = Ending(Arc::clone(&reporter));
+    let threads = runtime.clone();
     let work = async move {
         let _entered = entered;
         let deadline = tokio::time::Instant::from_std(bounds.deadline);
@@ -145,6 +146,9 @@ pub(crate) fn start(
             Ok(Err(error)) => Sent::Failure(error),
             Err(_) => Sent::Failure(Error::Timeout),
         };
+        if let (Sent::End, Some(after)) = (&last, ending.0.after()) {
+            threads.start_apart(after);
+        }
         ending.0.end(match &last {
             Sent::Failure(error) => Outcome::Failed(error.code()),
             Sent::Rows(_) | Sent::End => Outcome::Done,
@@ -191,7 +195,7 @@ async fn drive(
                 continue;
             }
             let batch = conform(batch, &schema)?;
-            reporter.gave(batch.num_rows());
+            reporter.gave(&batch);
             if sender.send(Sent::Rows(batch)).await.is_err() {
                 return Ok(false);
             }
@@ -201,7 +205,7 @@ async fn drive(
 }
 
 /// The rows under the advertised columns: operators may drop metadata, and a client compares.
-fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch);
     }

@@ -37,6 +37,7 @@ mod rows_bound;
 mod rules;
 pub mod runtime;
 mod session;
+mod shadow;
 mod steps;
 mod stores;
 mod suggest;

@@ -19,4 +19,4 @@ mod stops;
 pub(crate) use bind::{binding, bound};
 pub(crate) use federate::federated;
 pub(crate) use remote::RemotePlanner;
-pub(crate) use stops::{LakeScan, Notes, Reason, Stop};
+pub(crate) use stops::{FILTER, Notes, Stop, Withheld};

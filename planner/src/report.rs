@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub(crate) use gather::{Surroundings, gather, leaf_source};
 pub(crate) use redact::sees_statements;
-pub(crate) use reporter::{Outcome, Reporter};
+pub(crate) use reporter::{After, Outcome, Reporter};
 pub(crate) use rows::{batch, schema};
 
 use crate::request::PushdownRule;

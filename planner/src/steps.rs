@@ -6,7 +6,6 @@ use arrow::datatypes::SchemaRef;
 use connectors::QueryScope;
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -19,13 +18,14 @@ use crate::enforce::guard::GuardedPlan;
 use crate::error::{Error, Result};
 use crate::execute::{Gauge, Run};
 use crate::logical::logical;
-use crate::optimize::Notes;
+use crate::optimize::Withheld;
 use crate::parse::{Body, Parsed, StatementKind, literal, parse, trusted};
 use crate::physical::Planned;
 use crate::report::{self, Report, Surroundings, gather};
-use crate::request::{Described, Partition, Pins, Query, Request};
+use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
+use crate::shadow::Shadow;
 use crate::{origins, parameters, physical, rules};
 
 /// What all statements share.
@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) plans: PlanCache,
     pub(crate) operators: OperatorsCache,
     pub(crate) running: Gauge,
+    pub(crate) shadow: Arc<Shadow>,
 }
 
 /// A statement ready to be optimised, with the session that it was read in.
@@ -156,7 +157,8 @@ impl Inner {
         if let Some(planned) = key.as_ref().and_then(|key| self.operators.get(key)) {
             return Ok((planned, state));
         }
-        let planned = physical::plan(&bound(prepared, query, values)?, &state).await?;
+        let planned =
+            physical::plan(&bound(prepared, query, values)?, &state, &self.shadow.withheld()).await?;
         if let Some(key) = key {
             self.operators.put(key, &planned);
         }
@@ -284,6 +286,34 @@ impl Inner {
         }
         let guard = bound(prepared, query, values(prepared, query, 0)?)?;
         Ok(Arc::clone(guard.plan().schema().inner()))
+    }
+
+    /// The first run once more, without handing anything down, over the same states.
+    pub(crate) async fn unpushed(
+        &self,
+        request: &Request,
+        query: &Query,
+        ready: &Ready,
+        scope: &Arc<QueryScope>,
+    ) -> Result<Run> {
+        let Ready {
+            prepared, resolution, ..
+        } = ready;
+        let state = self
+            .sessions
+            .state(&request.session, resolution, None, query.at)?;
+        let guard = bound(prepared, query, values(prepared, query, 0)?)?;
+        let Planned { operators, notes } = physical::plan(&guard, &state, &Withheld::all()).await?;
+        let rules = SourceRules {
+            rows_max: Some(self.config.shadow_rows_max),
+            ..SourceRules::default()
+        };
+        Ok(Run {
+            plan: rules::counted(&rules, operators, &notes)?,
+            notes,
+            task: self.sessions.task(&state, scope)?,
+            partition: None,
+        })
     }
 
     pub(crate) async fn run(

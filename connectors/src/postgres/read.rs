@@ -91,7 +91,7 @@ pub(super) fn stream(
 ) -> impl Stream<Item = EngineResult<RecordBatch>> + Send {
     let first = State::New(query, Box::new(surroundings));
     futures::stream::try_unfold(first, |state| async move {
-        let (mut reading, batch) = match state {
+        let (reading, batch) = match state {
             State::New(query, around) => match begin(query, around).await? {
                 Some(begun) => begun,
                 None => return Ok(None),

@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, Cast};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, FetchType, Join, LogicalPlan, SkipType, SortExpr, TableScan};
 
-use super::stops::operator;
+use super::stops::{operator, rule};
 use crate::enforce::{Scanned, scanned};
 
 /// A subtree as a statement.
@@ -22,6 +22,8 @@ pub(super) struct Part {
     pub(super) is_ordered: bool,
     /// What the statement does, in words without values.
     pub(super) pushed: Vec<String>,
+    /// The rules by which it came to be, each with its source.
+    pub(super) used: Vec<(String, &'static str)>,
     /// The subtree itself.
     pub(super) plan: LogicalPlan,
 }
@@ -52,6 +54,7 @@ pub(super) fn scan(scan: &TableScan, plan: &LogicalPlan) -> Option<Part> {
         statement,
         is_ordered: false,
         pushed,
+        used: Vec::new(),
         plan: plan.clone(),
     })
 }
@@ -124,10 +127,13 @@ pub(super) fn composed(plan: &LogicalPlan, parts: &[Part]) -> Option<Part> {
     if !matches!(plan, LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_)) {
         pushed.push(operator(plan));
     }
+    let mut used: Vec<_> = parts.iter().flat_map(|part| part.used.clone()).collect();
+    used.extend(rule(plan).map(|rule| (statement.source_name().to_owned(), rule)));
     Some(Part {
         statement,
         is_ordered,
         pushed,
+        used,
         plan: plan.clone(),
     })
 }

@@ -1,5 +1,6 @@
 //! What stays here of a plan, and why: the half of the report that the plan of operators cannot tell any more.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use connectors::without_values;
@@ -28,6 +29,8 @@ pub(crate) enum Reason {
     Sources,
     /// What it works on is made here.
     Below,
+    /// It gave other rows there than here in a comparison.
+    Withheld,
     /// A policy's barrier: nothing but what the policy lets through goes below it.
     Wall,
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Reason {
             Self::Kind => "this kind of operator is not handed down",
             Self::Sources => "its inputs are of several sources",
             Self::Below => "what it works on is made here",
+            Self::Withheld => "it gave other rows there than here when both were compared",
             Self::Wall => "a barrier stands between it and the source",
         })
     }
@@ -66,6 +70,55 @@ pub(crate) struct Notes {
     pub(crate) lakes: Vec<LakeScan>,
     /// Whether a source runs statements for this plan.
     pub(crate) has_statements: bool,
+    /// The rules by which something went down, by source.
+    pub(crate) used: Vec<(String, &'static str)>,
+}
+
+/// What is not handed down although it could be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Withheld {
+    is_all: bool,
+    rules: BTreeSet<(String, &'static str)>,
+}
+
+impl Withheld {
+    /// Nothing is handed down.
+    pub(crate) fn all() -> Self {
+        Self {
+            is_all: true,
+            rules: BTreeSet::new(),
+        }
+    }
+
+    /// These rules are not, by source.
+    pub(crate) fn rules(rules: BTreeSet<(String, &'static str)>) -> Self {
+        Self { is_all: false, rules }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_all && self.rules.is_empty()
+    }
+
+    /// Whether a source is not handed a kind of operator.
+    pub(crate) fn has(&self, source: &str, rule: &'static str) -> bool {
+        self.is_all || self.rules.iter().any(|(of, what)| of == source && *what == rule)
+    }
+}
+
+/// The rule for the predicates of a scan.
+pub(crate) const FILTER: &str = "filter";
+
+/// The rule by which an operator goes down; none for one that changes no rows.
+pub(crate) fn rule(plan: &LogicalPlan) -> Option<&'static str> {
+    match plan {
+        LogicalPlan::Filter(_) => Some(FILTER),
+        LogicalPlan::Join(_) => Some("join"),
+        LogicalPlan::Aggregate(_) => Some("aggregate"),
+        LogicalPlan::Sort(_) => Some("sort"),
+        LogicalPlan::Limit(_) => Some("limit"),
+        LogicalPlan::Union(_) => Some("union"),
+        _ => None,
+    }
 }
 
 /// An operator in words without values.

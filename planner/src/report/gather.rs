@@ -9,8 +9,8 @@ use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 
 use super::{Freshness, Read, Report, Residual, SourceReport};
 use crate::optimize::Notes;
@@ -152,7 +152,7 @@ fn statement(remote: &RemoteExec, counted: &Counted, sees_statements: bool, has_
         statement: first
             .filter(|_| sees_statements)
             .map(|query| query.sql.to_string()),
-        partitions: Some(remote.output_partitioning().partition_count()),
+        partitions: Some(remote.queries().len()),
         pushed: remote.pushed().to_vec(),
         takes_keys: remote.takes_keys(),
         keys: has_run.then_some(counted.keys),

@@ -2,16 +2,20 @@
 //! `lakegate::query`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arrow::array::RecordBatch;
 use connectors::Observations;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 
 use super::gather::{Surroundings, gather};
 use super::{Report, SourceReport};
 use crate::optimize::Notes;
+use crate::shadow::Digest;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +28,10 @@ pub(crate) enum Outcome {
     Cancelled,
 }
 
+/// What follows the last row of a call that is compared: made of the digest of its rows and their report.
+pub(crate) type After = Box<dyn FnOnce(Digest, Report) -> BoxFuture<'static, ()> + Send>;
+
 /// The runs of one call, as the report of them.
-#[derive(Debug)]
 pub(crate) struct Reporter {
     around: Surroundings,
     subject: String,
@@ -34,6 +40,17 @@ pub(crate) struct Reporter {
     state: Mutex<State>,
     rows: AtomicU64,
     is_over: AtomicBool,
+    /// What follows the end, with the rows so far; none when nothing does, or they have no digest.
+    after: Mutex<Option<(Digest, After)>>,
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter")
+            .field("request", &self.around.request)
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +78,20 @@ impl Reporter {
             state: Mutex::default(),
             rows: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            after: Mutex::default(),
         }
+    }
+
+    /// The same for a call whose rows are compared after its end.
+    pub(crate) fn followed(mut self, after: After) -> Self {
+        self.after = Mutex::new(Some((Digest::default(), after)));
+        self
+    }
+
+    /// What follows the end of the call.
+    pub(crate) fn after(&self) -> Option<BoxFuture<'static, ()>> {
+        let after = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
+        after.map(|(digest, after)| after(digest, self.report()))
     }
 
     /// A run begins. What the one before it has counted is kept as sums: a call may have thousands.
@@ -80,8 +110,16 @@ impl Reporter {
     }
 
     /// Rows went out.
-    pub(crate) fn gave(&self, rows: usize) {
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    pub(crate) fn gave(&self, batch: &RecordBatch) {
+        self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = match after.as_mut() {
+            Some((digest, _)) => digest.take(batch).is_err(),
+            None => false,
+        };
+        if is_lost {
+            *after = None;
+        }
     }
 
     /// What has been read so far.

@@ -30,6 +30,57 @@ async fn imported(flight: &mut Flight, table: &str) -> Vec<Vec<String>> {
     flight.fetch(info).await.expect("rows").rows()
 }
 
+/// Keys of others that refer to a table.
+async fn exported(flight: &mut Flight) {
+    let table = |table: &str| (Some("pg".to_owned()), Some("shop".to_owned()), table.to_owned());
+    let (catalog, db_schema, name) = table("land");
+    let request = CommandGetExportedKeys {
+        catalog,
+        db_schema,
+        table: name,
+    };
+    let info = flight
+        .client()
+        .get_exported_keys(request)
+        .await
+        .map_err(refusal)
+        .expect("a plan");
+    let rows = flight.fetch(info).await.expect("rows").rows();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((rows[0][2].as_str(), rows[0][6].as_str()), ("land", "town"));
+    assert_eq!(
+        (rows[0][11].as_str(), rows[0][12].as_str()),
+        ("2", "0"),
+        "SET NULL on update, CASCADE on delete"
+    );
+}
+
+/// Keys between two named tables, in the one direction that they have.
+async fn crossed(flight: &mut Flight) {
+    let table = |table: &str| (Some("pg".to_owned()), Some("shop".to_owned()), table.to_owned());
+    let between = |pk: &str, fk: &str| {
+        let ((pk_catalog, pk_db_schema, pk_table), (fk_catalog, fk_db_schema, fk_table)) =
+            (table(pk), table(fk));
+        CommandGetCrossReference {
+            pk_catalog,
+            pk_db_schema,
+            pk_table,
+            fk_catalog,
+            fk_db_schema,
+            fk_table,
+        }
+    };
+    for (pk, fk, count) in [("town", "shop", 2), ("land", "shop", 0), ("shop", "town", 0)] {
+        let info = flight
+            .client()
+            .get_cross_reference(between(pk, fk))
+            .await
+            .map_err(refusal)
+            .expect("a plan");
+        assert_eq!(flight.fetch(info).await.expect("rows").len(), count, "{pk} {fk}");
+    }
+}
+
 #[tokio::test]
 async fn a_database_tells_its_keys() {
     let house = House::shared().await;
@@ -87,49 +138,8 @@ async fn a_database_tells_its_keys() {
     ];
     assert_eq!(imported(&mut flight, "shop").await, stands_in);
 
-    let (catalog, db_schema, name) = table("land");
-    let request = CommandGetExportedKeys {
-        catalog,
-        db_schema,
-        table: name,
-    };
-    let info = flight
-        .client()
-        .get_exported_keys(request)
-        .await
-        .map_err(refusal)
-        .expect("a plan");
-    let rows = flight.fetch(info).await.expect("rows").rows();
-    assert_eq!(rows.len(), 1, "{rows:?}");
-    assert_eq!((rows[0][2].as_str(), rows[0][6].as_str()), ("land", "town"));
-    assert_eq!(
-        (rows[0][11].as_str(), rows[0][12].as_str()),
-        ("2", "0"),
-        "SET NULL on update, CASCADE on delete"
-    );
-
-    let between = |pk: &str, fk: &str| {
-        let ((pk_catalog, pk_db_schema, pk_table), (fk_catalog, fk_db_schema, fk_table)) =
-            (table(pk), table(fk));
-        CommandGetCrossReference {
-            pk_catalog,
-            pk_db_schema,
-            pk_table,
-            fk_catalog,
-            fk_db_schema,
-            fk_table,
-        }
-    };
-    for (pk, fk, count) in [("town", "shop", 2), ("land", "shop", 0), ("shop", "town", 0)] {
-        let info = flight
-            .client()
-            .get_cross_reference(between(pk, fk))
-            .await
-            .map_err(refusal)
-            .expect("a plan");
-        assert_eq!(flight.fetch(info).await.expect("rows").len(), count, "{pk} {fk}");
-    }
-
+    exported(&mut flight).await;
+    crossed(&mut flight).await;
     // Who may not know the tables is told of no keys.
     let mut viewer = house.gateway.flight("viewer").await.expect("a connection");
     assert!(imported(&mut viewer, "shop").await.is_empty());
