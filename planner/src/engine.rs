@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
 use connectors::{ForeignKey, QueryScope, Registry};
-use futures::{StreamExt, stream};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
 use crate::cache::{OperatorsCache, PlanCache, Prepared};
@@ -240,13 +242,7 @@ impl Engine {
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
         let around = inner.surroundings(request, &ready);
-        let change = match prepared.kind {
-            StatementKind::Explain if around.sees_statements => explain::redacted,
-            StatementKind::Explain => explain::redacted_statements,
-            StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => {
-                execute::unchanged
-            }
-        };
+        let change = changes(&prepared.kind, around.sees_statements);
         // One for all runs of the call: a source that keeps no versions shows them one state as well.
         let rules = &request.session.rules;
         let scope = Arc::new(QueryScope::new(Some(bounds.deadline)).with_staleness_max(rules.staleness_max));
@@ -255,30 +251,17 @@ impl Engine {
             request.principal.subject(),
             scope.observations().clone(),
         );
+        let start = |reporter: Reporter, runs: BoxStream<'static, Result<Run>>| {
+            let running = &inner.running;
+            execute::start(&self.runtime, running, columns, reporter, runs, bounds, change)
+        };
         if rows == 0 {
-            let nothing = stream::empty();
-            return Ok(execute::start(
-                &self.runtime,
-                &inner.running,
-                columns,
-                reporter,
-                nothing,
-                bounds,
-                change,
-            ));
+            return Ok(start(reporter, stream::empty().boxed()));
         }
         let first = polite(inner.run(request, query, &ready, 0, &scope).await?)?;
         if let StatementKind::Federation { analyze } = prepared.kind {
-            let told = explain::federation(first, around, Arc::clone(&scope), analyze);
-            return Ok(execute::start(
-                &self.runtime,
-                &inner.running,
-                columns,
-                reporter,
-                stream::once(Box::pin(told)),
-                bounds,
-                change,
-            ));
+            let told = explain::federation(first, around, scope, analyze);
+            return Ok(start(reporter, stream::once(told).boxed()));
         }
         let reporter = match self.compared(request, query, &ready, &first, &scope) {
             Some(after) if rows == 1 => reporter.followed(after),
@@ -289,25 +272,10 @@ impl Engine {
             pins: ready.resolution.pins.clone(),
             ..query.clone()
         };
-        let request = request.clone();
-        let running = inner.running.clone();
-        let rest = stream::iter(1..rows).then(move |row| {
-            let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
-            let scope = Arc::clone(&scope);
-            async move {
-                let ready = inner.prepare(&request, &query).await?;
-                polite(inner.run(&request, &query, &ready, row, &scope).await?)
-            }
-        });
-        let runs = stream::once(async move { Ok(first) }).chain(rest);
-        Ok(execute::start(
-            &self.runtime,
-            &running,
-            columns,
+        let rest = further(&inner, request, query, scope, rows);
+        Ok(start(
             reporter,
-            runs,
-            bounds,
-            change,
+            stream::once(async move { Ok(first) }).chain(rest).boxed(),
         ))
     }
 
@@ -345,6 +313,34 @@ impl Engine {
             })
         }))
     }
+}
+
+/// What becomes of each batch of a statement before it leaves.
+fn changes(kind: &StatementKind, sees_statements: bool) -> fn(&RecordBatch) -> Result<RecordBatch> {
+    match kind {
+        StatementKind::Explain if sees_statements => explain::redacted,
+        StatementKind::Explain => explain::redacted_statements,
+        StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
+    }
+}
+
+/// The runs of a statement after its first, one for each further row of parameters.
+fn further(
+    inner: &Arc<Inner>,
+    request: &Request,
+    query: Query,
+    scope: Arc<QueryScope>,
+    rows: usize,
+) -> impl Stream<Item = Result<Run>> + Send + 'static {
+    let (inner, request) = (Arc::clone(inner), request.clone());
+    stream::iter(1..rows).then(move |row| {
+        let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
+        let scope = Arc::clone(&scope);
+        async move {
+            let ready = inner.prepare(&request, &query).await?;
+            polite(inner.run(&request, &query, &ready, row, &scope).await?)
+        }
+    })
 }
 
 /// A run that can be stopped wherever it is.

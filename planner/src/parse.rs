@@ -162,24 +162,7 @@ fn classify(statement: Statement) -> Result<Parsed> {
             statement: inner,
             format: None,
             ..
-        } if options.iter().any(|option| is_option(option, "federation")) => {
-            let analyze = options.iter().any(|option| is_option(option, "analyze"));
-            if options.len() != 1 + usize::from(analyze) {
-                return Err(Error::Unsupported {
-                    what: "EXPLAIN with options other than FEDERATION and ANALYZE".to_owned(),
-                });
-            }
-            match *inner {
-                Statement::Query(mut query) => {
-                    names::name_columns(&mut query);
-                    Ok(Parsed {
-                        kind: StatementKind::Federation { analyze },
-                        body: Body::Plan(Box::new(Statement::Query(query))),
-                    })
-                }
-                other => Err(unsupported(&other)),
-            }
-        }
+        } if options.iter().any(|option| is_option(option, "federation")) => federation(&options, *inner),
         // The engine's own forms of FORMAT never come through this parser in the shape that it reads.
         Statement::Explain { format: Some(_), .. } | Statement::Explain { options: Some(_), .. } => {
             Err(Error::Unsupported {
@@ -237,6 +220,26 @@ fn classify(statement: Statement) -> Result<Parsed> {
             }),
             None => Err(unsupported(&other)),
         },
+    }
+}
+
+/// `EXPLAIN (FEDERATION)`, with or without `ANALYZE`.
+fn federation(options: &[UtilityOption], inner: Statement) -> Result<Parsed> {
+    let analyze = options.iter().any(|option| is_option(option, "analyze"));
+    if options.len() != 1 + usize::from(analyze) {
+        return Err(Error::Unsupported {
+            what: "EXPLAIN with options other than FEDERATION and ANALYZE".to_owned(),
+        });
+    }
+    match inner {
+        Statement::Query(mut query) => {
+            names::name_columns(&mut query);
+            Ok(Parsed {
+                kind: StatementKind::Federation { analyze },
+                body: Body::Plan(Box::new(Statement::Query(query))),
+            })
+        }
+        other => Err(unsupported(&other)),
     }
 }
 

@@ -77,23 +77,7 @@ pub(super) fn composed(plan: &LogicalPlan, parts: &[Part]) -> Option<Part> {
             (input.statement.clone().filter(&predicate)?, input.is_ordered)
         }
         (LogicalPlan::Join(join), [left, right]) => (joined(join, left, right)?, false),
-        (LogicalPlan::Aggregate(aggregate), [input]) => {
-            let schema = aggregate.input.schema();
-            let groups: Option<Vec<usize>> = aggregate
-                .group_expr
-                .iter()
-                .map(|expr| place(expr, schema))
-                .collect();
-            let groups = groups?;
-            let types = aggregate.schema.fields().iter().skip(groups.len());
-            let calls: Option<Vec<(Aggregate, DataType)>> = aggregate
-                .aggr_expr
-                .iter()
-                .zip(types)
-                .map(|(expr, field)| Some((call(expr, schema)?, field.data_type().clone())))
-                .collect();
-            (input.statement.clone().aggregated(&groups, &calls?)?, false)
-        }
+        (LogicalPlan::Aggregate(aggregate), [input]) => (grouped(aggregate, input)?, false),
         (LogicalPlan::Sort(sort), [input]) => {
             let rows = u64::try_from(sort.fetch?).ok()?;
             let keys: Option<Vec<Key>> = sort
@@ -136,6 +120,24 @@ pub(super) fn composed(plan: &LogicalPlan, parts: &[Part]) -> Option<Part> {
         used,
         plan: plan.clone(),
     })
+}
+
+fn grouped(aggregate: &datafusion::logical_expr::Aggregate, input: &Part) -> Option<Composed> {
+    let schema = aggregate.input.schema();
+    let groups: Option<Vec<usize>> = aggregate
+        .group_expr
+        .iter()
+        .map(|expr| place(expr, schema))
+        .collect();
+    let groups = groups?;
+    let types = aggregate.schema.fields().iter().skip(groups.len());
+    let calls: Option<Vec<(Aggregate, DataType)>> = aggregate
+        .aggr_expr
+        .iter()
+        .zip(types)
+        .map(|(expr, field)| Some((call(expr, schema)?, field.data_type().clone())))
+        .collect();
+    input.statement.clone().aggregated(&groups, &calls?)
 }
 
 fn joined(join: &Join, left: &Part, right: &Part) -> Option<Composed> {
