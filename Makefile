@@ -11,10 +11,14 @@ LAKEGATE := $(RELEASE)/lakegate
 BUILD := $(CARGO) build --release --locked --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: quickstart build test lint bench help clean
+.PHONY: quickstart quickstart-federated build test test-deep lint bench help clean
 
 quickstart: build ## make a sample lake if there is none, start the gateway on loopback (ARGS="--scale 1 --dir DIR ...")
 	@exec $(LAKEGATE) quickstart $(ARGS)
+
+quickstart-federated: build ## the same beside a Postgres server of its own, as two catalogs of one SQL (ARGS=...)
+	tests/install
+	@LAKEGATE=$(LAKEGATE) exec deploy/quickstart/federated $(ARGS)
 
 build: ## compile the gateway
 	$(BUILD) --bin lakegate
@@ -23,6 +27,11 @@ test: build ## every test: Rust, then the Python and Java clients against a runn
 	tests/install
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
+
+test-deep: build ## ten thousand random statements over two sources, each pushed down and not (SEED=N repeats a run)
+	tests/install
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
+	  $(CARGO) test --release --workspace --locked --test all -- federation::random --nocapture
 
 lint: ## formatting and lints, as strict as CI
 	$(CARGO) fmt --all --check
@@ -37,4 +46,4 @@ clean: ## remove the build output, the clients' environments and the cached test
 	rm -rf $(CACHE)/clients
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,6 +1,6 @@
 //! `make bench`: the gateway against its floor and its peers, on the same data and in the same run, as one table of ratios.
 //!
-//! `place` says where things are, `data` makes the same files for all, `peers` starts everybody, `parts` are the four
+//! `place` says where things are, `data` makes the same files for all, `peers` starts everybody, `parts` are the
 //! comparisons, `measure` and `load` hold the clock, `noise` says whether the machine was ours, `table` and `report` say what
 //! came out.
 //!
@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use crate::parts::{Found, Run, export, idle, point, tpch};
+use crate::parts::{Found, Run, export, federation, idle, point, tpch};
 use crate::peers::gateway::Gateway;
 use crate::place::Place;
 use crate::python::Python;
@@ -46,7 +46,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure the gateway against the floor and the peers
 ///
-/// (a) exports of lineitem, (b) the 22 TPC-H queries, (c) orders by their key under load, (d) memory of idle sessions.
+/// (a) exports of lineitem, (b) the 22 TPC-H queries, (c) orders by their key under load, (d) memory of idle sessions,
+/// (e) one SQL over Postgres and the lake.
 /// The table goes to the standard output, and with every sample to benches/results. How to read it: benches/results/README.md.
 #[derive(Debug, Parser)]
 #[command(
@@ -59,7 +60,7 @@ struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
     /// The parts to run
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "a,b,c,d", value_parser = ["a", "b", "c", "d"])]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "a,b,c,d,e", value_parser = ["a", "b", "c", "d", "e"])]
     only: Vec<String>,
     /// The TPC-H scale; the data of a scale is made once and kept
     #[arg(long, value_name = "N", default_value_t = 1.0)]
@@ -130,7 +131,7 @@ async fn bench(arguments: Arguments) -> Result<bool> {
         label: arguments.label,
         parts: Vec::new(),
     };
-    for letter in ['a', 'b', 'c', 'd'] {
+    for letter in ['a', 'b', 'c', 'd', 'e'] {
         if arguments.only.iter().any(|asked| asked.starts_with(letter)) {
             let found = one(letter, &run)
                 .await
@@ -173,6 +174,7 @@ async fn one(part: char, run: &Run) -> Result<Found> {
         'a' => export::run(run).await,
         'b' => tpch::run(run).await,
         'c' => point::run(run).await,
+        'e' => federation::run(run).await,
         _ => idle::run(run).await,
     }
 }

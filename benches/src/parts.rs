@@ -1,6 +1,7 @@
-//! The four parts of the bench, and what they share: the settings of the run, and what each gives back.
+//! The parts of the bench, and what they share: the settings of the run, and what each gives back.
 
 pub mod export;
+pub mod federation;
 pub mod idle;
 pub mod point;
 pub mod tpch;

@@ -7,5 +7,6 @@ pub mod duckdb;
 pub mod echo;
 pub mod floor;
 pub mod gateway;
+pub mod postgres;
 pub mod roapi;
 pub mod sail;

@@ -28,7 +28,15 @@ impl Python {
     /// # Errors
     /// When there is no Python 3 with `venv`, or a package cannot be had.
     pub async fn prepare(place: &Place) -> Result<Self> {
-        let list = place.peer("requirements.txt");
+        Self::prepare_list(place, "requirements.txt").await
+    }
+
+    /// As [`Python::prepare`], for another list of the `peers` folder.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn prepare_list(place: &Place, name: &str) -> Result<Self> {
+        let list = place.peer(name);
         let text = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
         let packages = text
             .lines()

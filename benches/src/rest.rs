@@ -95,7 +95,8 @@ impl RestExport {
 
     /// Reads the document to its end and gives the number of rows that it says it has.
     async fn json_rows(&self) -> Result<u64> {
-        const TAIL: usize = 512;
+        // The report of the query stands after the count.
+        const TAIL: usize = 64 << 10;
         let mut response = self.ask().await?;
         let mut tail: Vec<u8> = Vec::new();
         while let Some(chunk) = response.chunk().await? {

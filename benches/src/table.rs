@@ -54,7 +54,7 @@ pub enum Rows {
 /// A line of the table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// The part of the bench, `a` to `d`.
+    /// The part of the bench, `a` to `e`.
     pub part: char,
     /// What was measured, and against whom.
     pub name: String,

@@ -53,6 +53,16 @@ pub trait Connector: fmt::Debug + Send + Sync {
         })
     }
 
+    /// When a version that [`Connector::table`] gave was committed, in microseconds since 1970 UTC. `None` where the
+    /// version says nothing of its rows, which are then those of the moment: the default.
+    ///
+    /// # Errors
+    /// As [`Connector::table`].
+    async fn committed(&self, schema: &str, name: &str, version: &Version) -> Result<Option<i64>> {
+        let _ = (schema, name, version);
+        Ok(None)
+    }
+
     /// The foreign keys that the source's tables declare, sorted by table and name. None where a source knows none.
     ///
     /// # Errors

@@ -79,6 +79,16 @@ pub enum Error {
         /// The source's name in the config.
         source_name: String,
     },
+    /// The source shows a state that is older than the query may read.
+    #[error("source {source_name} shows a state {age_s} s old, where the query takes {limit_s} s")]
+    Stale {
+        /// The source's name in the config.
+        source_name: String,
+        /// The age of the state, in seconds.
+        age_s: u64,
+        /// The age that the query takes, in seconds.
+        limit_s: u64,
+    },
     /// The source understood a query and will not run it, or failed in its own work.
     #[error("source {source_name} refused the query: {reason} (SQLSTATE {state})")]
     Refused {
@@ -123,6 +133,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Ask for less, or with more time.
     Timeout,
+    /// Wait for newer data, or take older.
+    Stale,
     /// Nothing here; whoever owns the source must permit or repair what was asked.
     Refused,
     /// Correct the config.
@@ -142,6 +154,7 @@ impl Error {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Stale { .. } => ErrorKind::Stale,
             Self::Refused { .. } => ErrorKind::Refused,
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Internal { .. } => ErrorKind::Internal,
@@ -152,7 +165,7 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
-            ErrorKind::Unavailable => true,
+            ErrorKind::Unavailable | ErrorKind::Stale => true,
             ErrorKind::NotFound
             | ErrorKind::VersionGone
             | ErrorKind::Unsupported
@@ -213,6 +226,15 @@ impl Error {
             },
             Self::Timeout { source_name } => Self::Timeout {
                 source_name: source_name.clone(),
+            },
+            Self::Stale {
+                source_name,
+                age_s,
+                limit_s,
+            } => Self::Stale {
+                source_name: source_name.clone(),
+                age_s: *age_s,
+                limit_s: *limit_s,
             },
             Self::Refused {
                 source_name,

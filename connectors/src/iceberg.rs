@@ -323,6 +323,19 @@ impl Connector for Iceberg {
         ]
     }
 
+    async fn committed(&self, schema: &str, name: &str, version: &Version) -> Result<Option<i64>> {
+        let full = format!("{schema}.{name}");
+        // A metadata table is as old as the metadata file that it shows, which its table knows.
+        let Some(location) = self.catalog.location(schema, name).await? else {
+            return Ok(None);
+        };
+        let metadata = self.store.metadata(&full, &location).await?;
+        let pin = pin::at(&full, &metadata, version)?;
+        Ok(pin
+            .snapshot
+            .map(|snapshot| snapshot.timestamp_ms().saturating_mul(1_000)))
+    }
+
     async fn check(&self) -> Result<()> {
         self.catalog.check().await
     }

@@ -10,6 +10,7 @@
 mod capabilities;
 mod config;
 mod connector;
+mod describe;
 mod error;
 pub mod iceberg;
 pub mod postgres;
@@ -19,6 +20,7 @@ mod scope;
 pub use capabilities::{Capabilities, Pushdown};
 pub use config::SourceConfig;
 pub use connector::{AsOf, Connector, ForeignKey, KeyRule, SourceTable, TableEntry, TableKind, Version};
+pub use describe::without_values;
 pub use error::{Error, ErrorKind, Result};
 pub use registry::Registry;
-pub use scope::QueryScope;
+pub use scope::{Observations, Observed, QueryScope};

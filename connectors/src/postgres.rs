@@ -11,6 +11,8 @@
 //! - Nothing is written: every connection and every transaction is read only.
 //! - A source that is down fails its own queries, by name, and nothing else.
 
+mod bind;
+mod breaker;
 mod catalog;
 mod compose;
 mod config;
@@ -35,7 +37,7 @@ mod tls;
 mod types;
 mod value;
 
-pub use compose::{Aggregate, Composed, Key, Meeting};
+pub use compose::{Aggregate, Composed, Key, Meeting, Statement};
 pub use config::{Config, TlsMode, Unconstrained, Unrepresentable};
 pub use estimate::Estimate;
 pub use exec::{Remote, RemoteExec};

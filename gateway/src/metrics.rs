@@ -18,6 +18,7 @@ pub struct Metrics {
     connections: IntGaugeVec,
     queries: IntGaugeVec,
     plans: IntGaugeVec,
+    shadow_runs: IntGaugeVec,
     reloads: IntCounterVec,
     sources: IntGaugeVec,
 }
@@ -53,6 +54,11 @@ impl Metrics {
                 "Plans kept now for statements seen before.",
                 &[],
             )?,
+            shadow_runs: gauge(
+                "lakegate_shadow_runs",
+                "Queries made again without handing anything down since the start, by what the comparison said.",
+                &["outcome"],
+            )?,
             reloads: counter(
                 "lakegate_reloads_total",
                 "Documents read again at SIGHUP, by outcome; what failed stayed in force as it was.",
@@ -79,6 +85,7 @@ impl Metrics {
             Box::new(metrics.connections.clone()),
             Box::new(metrics.queries.clone()),
             Box::new(metrics.plans.clone()),
+            Box::new(metrics.shadow_runs.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.sources.clone()),
         ];
@@ -127,6 +134,12 @@ impl Metrics {
         self.queries
             .with_label_values(&["waiting"])
             .set(count(app.admission.waiting()));
+        let (same, different) = app.engine.shadow_runs();
+        for (outcome, runs) in [("same", same), ("different", different)] {
+            self.shadow_runs
+                .with_label_values(&[outcome])
+                .set(i64::try_from(runs).unwrap_or(i64::MAX));
+        }
         let no_labels: [&str; 0] = [];
         self.plans
             .with_label_values(&no_labels)

@@ -38,7 +38,7 @@ impl RequestContext {
         Ok(Self {
             id: id.to_owned(),
             principal: Arc::new(proven.principal),
-            session: session(app, &proven.options),
+            session: session(app, &proven.options)?,
             deadline: grpc_timeout(headers).map(|timeout| Instant::now() + timeout),
         })
     }
@@ -55,28 +55,33 @@ impl RequestContext {
 }
 
 /// The default session with `options` over it.
-fn session(app: &App, options: &BTreeMap<String, String>) -> planner::Session {
+fn session(app: &App, options: &BTreeMap<String, String>) -> Result<planner::Session> {
+    let mut session = defaults(app);
+    for (key, value) in options {
+        session.assign(key, value)?;
+    }
+    Ok(session)
+}
+
+fn defaults(app: &App) -> planner::Session {
     let defaults = &app.config.session;
-    let option = |key: &str, default: &str| options.get(key).map_or_else(|| default.to_owned(), Clone::clone);
     planner::Session {
-        catalog: option("catalog", &defaults.catalog),
-        schema: option("schema", &defaults.schema),
-        time_zone: option("timezone", &defaults.time_zone),
+        catalog: defaults.catalog.clone(),
+        schema: defaults.schema.clone(),
+        time_zone: defaults.time_zone.clone(),
+        rules: planner::SourceRules {
+            pushdown: defaults.pushdown,
+            rows_max: defaults.max_rows_from_source,
+            staleness_max: defaults.max_staleness,
+        },
     }
 }
 
 /// What differs from the default session, as options of a token.
 pub(crate) fn options(app: &App, session: &planner::Session) -> BTreeMap<String, String> {
-    let defaults = &app.config.session;
-    let pairs = [
-        ("catalog", &session.catalog, &defaults.catalog),
-        ("schema", &session.schema, &defaults.schema),
-        ("timezone", &session.time_zone, &defaults.time_zone),
-    ];
-    let changed = pairs.into_iter().filter(|(_, value, default)| value != default);
-    changed
-        .map(|(key, value, _)| (key.to_owned(), value.clone()))
-        .collect()
+    let pairs = session.settings().into_iter().zip(defaults(app).settings());
+    let changed = pairs.filter(|((_, value), (_, default))| value != default);
+    changed.map(|((key, value), _)| (key.to_owned(), value)).collect()
 }
 
 /// The id of a call: the caller's when it is plain, else a new one.

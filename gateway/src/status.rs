@@ -59,7 +59,7 @@ impl Answer {
         match self.code {
             "LG2008" => return StatusCode::NOT_ACCEPTABLE,
             // A statement past its bounds will be past them again: not 429, which invites to come back.
-            "LG1009" | "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
+            "LG1009" | "LG1017" | "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
             _ => {}
         }
         match self.kind {

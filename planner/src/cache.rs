@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::FieldRef;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
 use moka::sync::Cache;
@@ -21,6 +20,7 @@ use policies::Principal;
 
 use crate::enforce::guard::GuardedPlan;
 use crate::parse::StatementKind;
+use crate::physical::Planned;
 use crate::request::{Origin, Pins, Session};
 use crate::resolve::Resolution;
 
@@ -110,7 +110,7 @@ pub(crate) struct OperatorsKey {
 
 #[derive(Debug)]
 struct Operators {
-    plan: Arc<dyn ExecutionPlan>,
+    planned: Planned,
     uses: AtomicUsize,
 }
 
@@ -131,18 +131,21 @@ impl OperatorsCache {
     }
 
     /// The operators, without what earlier runs left in them.
-    pub(crate) fn get(&self, key: &OperatorsKey) -> Option<Arc<dyn ExecutionPlan>> {
+    pub(crate) fn get(&self, key: &OperatorsKey) -> Option<Planned> {
         let kept = self.plans.get(key)?;
         if kept.uses.fetch_add(1, Ordering::Relaxed) >= OPERATORS_USES_MAX {
             self.plans.invalidate(key);
             return None;
         }
-        reset_plan_states(Arc::clone(&kept.plan)).ok()
+        Some(Planned {
+            operators: reset_plan_states(Arc::clone(&kept.planned.operators)).ok()?,
+            notes: Arc::clone(&kept.planned.notes),
+        })
     }
 
-    pub(crate) fn put(&self, key: OperatorsKey, plan: &Arc<dyn ExecutionPlan>) {
+    pub(crate) fn put(&self, key: OperatorsKey, planned: &Planned) {
         let kept = Operators {
-            plan: Arc::clone(plan),
+            planned: planned.clone(),
             uses: AtomicUsize::new(0),
         };
         self.plans.insert(key, Arc::new(kept));

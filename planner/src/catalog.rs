@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use connectors::Registry;
-use connectors::{AsOf, Connector, SourceTable, TableKind, Version};
+use connectors::{AsOf, Connector, ForeignKey, SourceTable, TableKind, Version};
+use moka::sync::Cache;
 use policies::{Decision, PolicySet, PolicyStore, Principal, TableName};
 
 use crate::error::{Error, Result};
 use crate::information_schema;
+use crate::resolve::TableState;
 use crate::suggest::nearest;
 
 /// A pattern of SQL LIKE: `%` any text, `_` any one character, backslash escapes.
@@ -94,16 +96,25 @@ pub struct Table {
     pub primary_key: Vec<String>,
 }
 
+/// Versions whose time is kept at most.
+const COMMITTED_MAX: u64 = 10_000;
+
 /// The sources seen through the policies.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     registry: Registry,
     policies: Arc<dyn PolicyStore>,
+    /// When versions of tables were committed, by name and version.
+    committed: Cache<(String, String), Option<i64>>,
 }
 
 impl Catalog {
     pub(crate) fn new(registry: Registry, policies: Arc<dyn PolicyStore>) -> Self {
-        Self { registry, policies }
+        Self {
+            registry,
+            policies,
+            committed: Cache::new(COMMITTED_MAX),
+        }
     }
 
     /// The rules in force now.
@@ -257,6 +268,62 @@ impl Catalog {
         self.registry
             .get(catalog)
             .is_some_and(|source| source.capabilities().versions)
+    }
+
+    /// The state of a table at a version. When a version was committed never changes, so it is asked once.
+    pub(crate) async fn state(&self, name: &TableName, version: &Version) -> Result<TableState> {
+        let source = self.registry.get(&name.catalog);
+        let capabilities = source.map(|source| source.capabilities());
+        let is_versioned = capabilities.is_some_and(|capabilities| capabilities.versions);
+        let as_of = match source.filter(|_| is_versioned) {
+            Some(source) => {
+                let key = (name.to_string(), version.to_string());
+                match self.committed.get(&key) {
+                    Some(known) => known,
+                    None => {
+                        let told = source.committed(&name.schema, &name.table, version).await?;
+                        self.committed.insert(key, told);
+                        told
+                    }
+                }
+            }
+            None => None,
+        };
+        Ok(TableState {
+            catalog: name.catalog.clone(),
+            name: format!("{}.{}", name.schema, name.table),
+            kind: capabilities.map_or("unknown", |capabilities| capabilities.kind),
+            version: version.to_string(),
+            is_versioned,
+            as_of,
+        })
+    }
+
+    /// The foreign keys between tables that the principal may know, with their catalog, sorted.
+    pub(crate) async fn foreign_keys(
+        &self,
+        principal: &Principal,
+        catalog: Option<&str>,
+    ) -> Result<Vec<(String, ForeignKey)>> {
+        let policies = self.policies();
+        let mut found = Vec::new();
+        for (name, source) in self.sources() {
+            if catalog.is_some_and(|wanted| wanted != name) {
+                continue;
+            }
+            let Some(keys) = reachable(name, catalog, source.foreign_keys().await)? else {
+                continue;
+            };
+            // A key tells of both of its tables.
+            let knows = |(schema, table): &(String, String)| {
+                policies.decide(principal, &table_name(name, schema, table)) != Decision::Deny
+            };
+            let known = keys
+                .into_iter()
+                .filter(|key| knows(&key.table) && knows(&key.referenced));
+            found.extend(known.map(|key| (name.to_owned(), key)));
+        }
+        Ok(found)
     }
 
     async fn unknown(&self, principal: &Principal, name: &TableName) -> Error {

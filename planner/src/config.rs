@@ -52,6 +52,12 @@ pub struct Config {
     pub spill_max: ByteSize,
     /// Plans that are kept for statements seen before.
     pub plan_cache_entries: u64,
+    /// Roles that see the text of the statements which their queries send to a source; `*` is everybody.
+    pub statement_readers: Vec<String>,
+    /// The share of the queries that are made again without handing anything down, to compare; 0 to 1.
+    pub shadow_rate: f64,
+    /// The most rows that one source gives to such a second run.
+    pub shadow_rows_max: u64,
     /// The sources, by catalog name.
     pub sources: BTreeMap<String, SourceConfig>,
 }
@@ -76,6 +82,9 @@ impl Default for Config {
             spill_dir: None,
             spill_max: ByteSize::gib(20),
             plan_cache_entries: 1_000,
+            statement_readers: vec!["*".to_owned()],
+            shadow_rate: 0.0,
+            shadow_rows_max: 1_000_000,
             sources: BTreeMap::new(),
         }
     }
@@ -116,6 +125,10 @@ impl Config {
         if self.spill_dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
             return Err(fault("spill_dir", "must be an absolute path"));
         }
+        if !(0.0..=1.0).contains(&self.shadow_rate) {
+            return Err(fault("shadow_rate", "must be 0 to 1"));
+        }
+        within("shadow_rows_max", self.shadow_rows_max, 1, u64::MAX)?;
         for (name, source) in &self.sources {
             source.validate().map_err(|error| match error {
                 connectors::Error::Invalid { key, problem } => {

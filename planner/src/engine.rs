@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::{QueryScope, Registry};
-use futures::{StreamExt, stream};
+use arrow::array::RecordBatch;
+use connectors::{ForeignKey, QueryScope, Registry};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
 use crate::cache::{OperatorsCache, PlanCache, Prepared};
@@ -17,10 +19,15 @@ use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
 use crate::information_schema;
 use crate::parse::StatementKind;
+use crate::report::{After, Reporter};
 use crate::request::{Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
-use crate::session::{Sessions, check_time_zone};
-use crate::steps::Inner;
+use crate::session::Sessions;
+use crate::shadow::{Shadow, is_comparable};
+use crate::steps::{Inner, Ready};
+
+/// How long a source may take to say that it is there.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// Plans and runs statements over all sources. Clones share everything.
 #[derive(Clone, Debug)]
@@ -44,6 +51,7 @@ impl Engine {
             plans: PlanCache::new(config.plan_cache_entries),
             operators: OperatorsCache::new(),
             running: Gauge::default(),
+            shadow: Arc::new(Shadow::new(config.shadow_rate)),
             config: config.clone(),
         };
         Ok(Self {
@@ -109,6 +117,22 @@ impl Engine {
         self.runtime.run(work).await
     }
 
+    /// The foreign keys between tables that the principal may know, each with its catalog, sorted.
+    ///
+    /// # Errors
+    /// `Source` when a source does not answer.
+    pub async fn foreign_keys(
+        &self,
+        principal: &Principal,
+        catalog: Option<&str>,
+    ) -> Result<Vec<(String, ForeignKey)>> {
+        let (inner, principal) = (Arc::clone(&self.inner), principal.clone());
+        let catalog = catalog.map(str::to_owned);
+        self.runtime
+            .run(async move { inner.catalog.foreign_keys(&principal, catalog.as_deref()).await })
+            .await
+    }
+
     /// Tables that the principal may know, sorted.
     ///
     /// # Errors
@@ -132,10 +156,15 @@ impl Engine {
             .await
     }
 
-    /// Whether each source answers now.
+    /// Whether each source answers now. One that says nothing for two seconds does not.
     pub async fn check(&self) -> Vec<(String, Result<()>)> {
         let checks = self.inner.catalog.sources().map(|(name, source)| async move {
-            (name.to_owned(), source.check().await.map_err(Error::from))
+            let answered = tokio::time::timeout(PROBE, source.check()).await;
+            let outcome = match answered {
+                Ok(outcome) => outcome.map_err(Error::from),
+                Err(_) => Err(Error::Timeout),
+            };
+            (name.to_owned(), outcome)
         });
         futures::future::join_all(checks).await
     }
@@ -156,6 +185,11 @@ impl Engine {
         self.inner.running.value()
     }
 
+    /// Second runs without handing anything down: those that gave the same rows, and those that did not.
+    pub fn shadow_runs(&self) -> (u64, u64) {
+        self.inner.shadow.counts()
+    }
+
     /// Plans that are kept now for statements seen before.
     pub fn kept_plans(&self) -> u64 {
         self.inner.plans.entries()
@@ -174,14 +208,7 @@ impl Engine {
     ) -> Result<Session> {
         let mut changed = session.clone();
         for (key, value) in assignments {
-            match crate::parse::known_setting(key)?.as_str() {
-                "catalog" => changed.catalog.clone_from(value),
-                "schema" => changed.schema.clone_from(value),
-                _ => {
-                    check_time_zone(value)?;
-                    changed.time_zone.clone_from(value);
-                }
-            }
+            changed.assign(key, value)?;
         }
         let sets = |wanted: &str| {
             assignments
@@ -217,7 +244,7 @@ impl Engine {
             at: Some(query.at.unwrap_or_else(|| chrono::Utc::now().timestamp_micros())),
             ..query.clone()
         };
-        let ready = inner.prepare(request, query).await?;
+        let ready = Arc::new(inner.prepare(request, query).await?);
         let prepared = &ready.prepared;
         let bounds = Bounds {
             deadline: deadline(request, inner.config.query_timeout),
@@ -225,49 +252,106 @@ impl Engine {
         };
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
-        let change = match prepared.kind {
-            StatementKind::Explain => explain::redacted,
-            StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
+        let around = inner.surroundings(request, &ready);
+        let change = changes(&prepared.kind, around.sees_statements);
+        // One for all runs of the call: a source that keeps no versions shows them one state as well.
+        let rules = &request.session.rules;
+        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)).with_staleness_max(rules.staleness_max));
+        let reporter = Reporter::new(
+            around.clone(),
+            request.principal.subject(),
+            scope.observations().clone(),
+        );
+        let start = |reporter: Reporter, runs: BoxStream<'static, Result<Run>>| {
+            let running = &inner.running;
+            execute::start(&self.runtime, running, columns, reporter, runs, bounds, change)
         };
         if rows == 0 {
-            let nothing = stream::empty();
-            return Ok(execute::start(
-                &self.runtime,
-                &inner.running,
-                columns,
-                nothing,
-                bounds,
-                change,
-            ));
+            return Ok(start(reporter, stream::empty().boxed()));
         }
-        // One for all runs of the call: a source that keeps no versions shows them one state as well.
-        let scope = Arc::new(QueryScope::new(Some(bounds.deadline)));
         let first = polite(inner.run(request, query, &ready, 0, &scope).await?)?;
+        if let StatementKind::Federation { analyze } = prepared.kind {
+            let told = explain::federation(first, around, scope, analyze);
+            return Ok(start(reporter, stream::once(told).boxed()));
+        }
+        let reporter = match self.compared(request, query, &ready, &first, &scope) {
+            Some(after) if rows == 1 => reporter.followed(after),
+            _ => reporter,
+        };
         // Every row reads the state of the lake that the first one read.
         let query = Query {
             pins: ready.resolution.pins.clone(),
             ..query.clone()
         };
-        let request = request.clone();
-        let running = inner.running.clone();
-        let rest = stream::iter(1..rows).then(move |row| {
-            let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
-            let scope = Arc::clone(&scope);
-            async move {
-                let ready = inner.prepare(&request, &query).await?;
-                polite(inner.run(&request, &query, &ready, row, &scope).await?)
-            }
-        });
-        let runs = stream::once(async move { Ok(first) }).chain(rest);
-        Ok(execute::start(
-            &self.runtime,
-            &running,
-            columns,
-            runs,
-            bounds,
-            change,
+        let rest = further(&inner, request, query, scope, rows);
+        Ok(start(
+            reporter,
+            stream::once(async move { Ok(first) }).chain(rest).boxed(),
         ))
     }
+
+    /// What compares a call with itself after its end; none for most calls.
+    fn compared(
+        &self,
+        request: &Request,
+        query: &Query,
+        ready: &Arc<Ready>,
+        first: &Run,
+        scope: &Arc<QueryScope>,
+    ) -> Option<After> {
+        let prepared = &ready.prepared;
+        let is_one =
+            prepared.kind == StatementKind::Query && query.rows_max.is_none() && query.partition.is_none();
+        if first.notes.used.is_empty() || !is_one || !is_comparable(prepared.guard.plan()) {
+            return None;
+        }
+        let place = self.inner.shadow.place()?;
+        let rules = first.notes.used.clone();
+        let (inner, ready) = (Arc::clone(&self.inner), Arc::clone(ready));
+        let (request, query, scope) = (request.clone(), query.clone(), Arc::clone(scope));
+        let limit = inner.config.query_timeout;
+        Some(Box::new(move |given, report| {
+            Box::pin(async move {
+                let work = async {
+                    let schema = inner.schema(&ready.prepared, &query)?;
+                    let run = inner.unpushed(&request, &query, &ready, &scope).await?;
+                    place.compare(given, run, schema, rules, report).await;
+                    Ok(())
+                };
+                if let Err(error) = in_time(&request, limit, work).await {
+                    tracing::debug!(error = %error, "a shadow run did not begin or end");
+                }
+            })
+        }))
+    }
+}
+
+/// What becomes of each batch of a statement before it leaves.
+fn changes(kind: &StatementKind, sees_statements: bool) -> fn(&RecordBatch) -> Result<RecordBatch> {
+    match kind {
+        StatementKind::Explain if sees_statements => explain::redacted,
+        StatementKind::Explain => explain::redacted_statements,
+        StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
+    }
+}
+
+/// The runs of a statement after its first, one for each further row of parameters.
+fn further(
+    inner: &Arc<Inner>,
+    request: &Request,
+    query: Query,
+    scope: Arc<QueryScope>,
+    rows: usize,
+) -> impl Stream<Item = Result<Run>> + Send + 'static {
+    let (inner, request) = (Arc::clone(inner), request.clone());
+    stream::iter(1..rows).then(move |row| {
+        let (inner, request, query) = (Arc::clone(&inner), request.clone(), query.clone());
+        let scope = Arc::clone(&scope);
+        async move {
+            let ready = inner.prepare(&request, &query).await?;
+            polite(inner.run(&request, &query, &ready, row, &scope).await?)
+        }
+    })
 }
 
 /// A run that can be stopped wherever it is.

@@ -11,6 +11,7 @@ use datafusion::error::DataFusionError;
 use thiserror::Error;
 
 use crate::information_schema::type_name;
+use crate::rules::TooManyRows;
 use crate::suggest::nearest;
 
 /// Result of this crate.
@@ -64,6 +65,19 @@ pub enum Error {
     /// The statement asks for a version of a table that the table does not have.
     #[error("table '{table}' has no such version: {asked}")]
     UnknownVersion { table: String, asked: String },
+    /// The session demands that a source does what it cannot (`lakegate.pushdown = 'require'`).
+    #[error("source {source_name} cannot be handed down {operator}: {reason}")]
+    NotPushed {
+        source_name: String,
+        operator: String,
+        reason: String,
+    },
+    /// The session takes fewer rows from a source than the query needs (`lakegate.max_rows_from_source`).
+    #[error("{0}")]
+    TooManyRows(TooManyRows),
+    /// The session takes no state as old as this one (`lakegate.max_staleness`).
+    #[error("table '{table}' was committed {age_s} s ago, lakegate.max_staleness is {limit_s} s")]
+    Stale { table: String, age_s: u64, limit_s: u64 },
     /// A source failed. `message` names the thing at fault; its causes went to the log when it was met.
     #[error("{message}")]
     Source { message: String, kind: SourceErrorKind },
@@ -112,19 +126,21 @@ impl Error {
             | Error::Setting { .. }
             | Error::Parameter { .. }
             | Error::Evaluation { .. }
+            | Error::NotPushed { .. }
             | Error::Overflow { .. } => ErrorKind::Invalid,
             Error::UnknownTable { .. } | Error::VersionGone { .. } | Error::UnknownVersion { .. } => {
                 ErrorKind::NotFound
             }
+            Error::Stale { .. } => ErrorKind::Unavailable,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
-            Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
+            Error::TooManyRows(_) | Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Source { kind, .. } => match kind {
                 SourceErrorKind::NotFound | SourceErrorKind::VersionGone => ErrorKind::NotFound,
                 SourceErrorKind::Unsupported => ErrorKind::Unsupported,
                 SourceErrorKind::Corrupt => ErrorKind::Corrupt,
-                SourceErrorKind::Unavailable => ErrorKind::Unavailable,
+                SourceErrorKind::Unavailable | SourceErrorKind::Stale => ErrorKind::Unavailable,
                 SourceErrorKind::Timeout => ErrorKind::Timeout,
                 SourceErrorKind::Refused => ErrorKind::Unsupported,
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
@@ -154,6 +170,9 @@ impl Error {
             Error::Memory => "LG1015",
             Error::Overflow { .. } => "LG1016",
             Error::UnknownVersion { .. } => "LG1017",
+            Error::NotPushed { .. } => "LG1019",
+            Error::TooManyRows(_) => "LG1020",
+            Error::Stale { .. } => "LG1021",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -174,6 +193,9 @@ impl Error {
                 "\"{}$snapshots\" and \"{0}$refs\" tell those that there are",
                 table.rsplit('.').next().unwrap_or(table)
             )),
+            Error::NotPushed { .. } | Error::TooManyRows(_) => {
+                Some("EXPLAIN (FEDERATION) shows what is handed down and what is not".to_owned())
+            }
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }
@@ -184,6 +206,7 @@ impl Error {
             | Error::Memory
             | Error::Timeout
             | Error::Cancelled
+            | Error::Stale { .. }
             | Error::Source { .. }
             | Error::Policy(_)
             | Error::Internal { .. } => None,

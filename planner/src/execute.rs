@@ -15,6 +15,8 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::optimize::Notes;
+use crate::report::{Outcome, Report, Reporter};
 use crate::request::Origin;
 use crate::runtime::{CpuRuntime, StopOnDrop};
 
@@ -25,11 +27,19 @@ pub struct Running {
     pub schema: SchemaRef,
     /// Origin of each column, where it is one column of one table.
     pub origins: Vec<Option<Origin>>,
+    reporter: Arc<Reporter>,
     batches: mpsc::Receiver<Sent>,
     /// Whether the end has been said, by the work or by us.
     is_over: bool,
     _task: StopOnDrop<()>,
     _runtime: CpuRuntime,
+}
+
+impl Running {
+    /// What the sources were asked and what came so far; after the end, of all of it.
+    pub fn report(&self) -> Report {
+        self.reporter.report()
+    }
 }
 
 impl Stream for Running {
@@ -87,6 +97,7 @@ impl Drop for Entered {
 /// One run of a plan.
 pub(crate) struct Run {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
+    pub(crate) notes: Arc<Notes>,
     pub(crate) task: Arc<TaskContext>,
     /// One partition alone, or all of them in one stream.
     pub(crate) partition: Option<usize>,
@@ -112,6 +123,7 @@ pub(crate) fn start(
     runtime: &CpuRuntime,
     gauge: &Gauge,
     (schema, origins): (SchemaRef, Vec<Option<Origin>>),
+    reporter: Reporter,
     runs: impl Stream<Item = Result<Run>> + Send + 'static,
     bounds: Bounds,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
@@ -119,21 +131,35 @@ pub(crate) fn start(
     let (sender, batches) = mpsc::channel(bounds.batches_max.max(1));
     let entered = gauge.enter();
     let expected = Arc::clone(&schema);
+    let reporter = Arc::new(reporter);
+    let ending = Ending(Arc::clone(&reporter));
+    let threads = runtime.clone();
     let work = async move {
         let _entered = entered;
         let deadline = tokio::time::Instant::from_std(bounds.deadline);
-        let outcome = tokio::time::timeout_at(deadline, drive(runs, expected, change, &sender)).await;
+        let outcome =
+            tokio::time::timeout_at(deadline, drive(runs, expected, change, &ending.0, &sender)).await;
         let last = match outcome {
-            Ok(Ok(())) => Sent::End,
+            Ok(Ok(true)) => Sent::End,
+            // The reader has gone away: nobody hears how it ends, and the log is told by what drops here.
+            Ok(Ok(false)) => return,
             Ok(Err(error)) => Sent::Failure(error),
             Err(_) => Sent::Failure(Error::Timeout),
         };
+        if let (Sent::End, Some(after)) = (&last, ending.0.after()) {
+            threads.start_apart(after);
+        }
+        ending.0.end(match &last {
+            Sent::Failure(error) => Outcome::Failed(error.code()),
+            Sent::Rows(_) | Sent::End => Outcome::Done,
+        });
         // A reader that has gone away needs no end.
         sender.send(last).await.ok();
     };
     Running {
         schema,
         origins,
+        reporter,
         batches,
         is_over: false,
         _task: runtime.start_task(work),
@@ -141,31 +167,45 @@ pub(crate) fn start(
     }
 }
 
+/// Has the log hear of a call whose work is dropped.
+struct Ending(Arc<Reporter>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(Outcome::Cancelled);
+    }
+}
+
+/// Sends all rows; false when the reader has gone away.
 async fn drive(
     runs: impl Stream<Item = Result<Run>> + Send,
     schema: SchemaRef,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
+    reporter: &Reporter,
     sender: &mpsc::Sender<Sent>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut runs = std::pin::pin!(runs);
     while let Some(run) = runs.next().await {
-        let mut stream = run?.start()?;
+        let run = run?;
+        reporter.begin(&run.plan, &run.notes);
+        let mut stream = run.start()?;
         while let Some(batch) = stream.next().await {
             let batch = change(&batch?)?;
             if batch.num_rows() == 0 {
                 continue;
             }
             let batch = conform(batch, &schema)?;
+            reporter.gave(&batch);
             if sender.send(Sent::Rows(batch)).await.is_err() {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The rows under the advertised columns: operators may drop metadata, and a client compares.
-fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch);
     }

@@ -1,27 +1,74 @@
-//! What EXPLAIN may say. A plan names the files that it reads; where they lie is no business of the person who asks.
+//! What EXPLAIN may say. A plan names the files that it reads; where they lie is no business of the person who asks. And
+//! `EXPLAIN (FEDERATION)`, which says what each source is asked.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 
+use connectors::QueryScope;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt;
+
 use crate::error::Result;
+use crate::execute::Run;
+use crate::report::{Surroundings, batch, gather};
+
+/// The report of a run as the rows of another. With `analyze` the run is made first, and its rows are dropped.
+pub(crate) async fn federation(
+    run: Run,
+    around: Surroundings,
+    scope: Arc<QueryScope>,
+    analyze: bool,
+) -> Result<Run> {
+    let observed = match analyze {
+        true => {
+            let mut rows = execute_stream(Arc::clone(&run.plan), Arc::clone(&run.task))?;
+            while let Some(batch) = rows.next().await {
+                batch?;
+            }
+            Some(scope.observations().all())
+        }
+        false => None,
+    };
+    let report = gather(&around, Some((&run.plan, &run.notes)), observed.as_ref());
+    let rows = batch(&report)?;
+    let schema = rows.schema();
+    Ok(Run {
+        plan: MemorySourceConfig::try_new_exec(&[vec![rows]], schema, None)?,
+        ..run
+    })
+}
+
+/// The plan rows without the names of files and without the text of remote statements.
+pub(crate) fn redacted_statements(batch: &RecordBatch) -> Result<RecordBatch> {
+    changed(batch, |text| without_statements(&without_files(text)))
+}
 
 /// The plan rows without the names of files.
 pub(crate) fn redacted(batch: &RecordBatch) -> Result<RecordBatch> {
+    changed(batch, without_files)
+}
+
+fn changed(batch: &RecordBatch, change: fn(&str) -> String) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Utf8 => {
             let texts = column.as_string::<i32>();
-            Arc::new(
-                texts
-                    .iter()
-                    .map(|text| text.map(without_files))
-                    .collect::<StringArray>(),
-            ) as ArrayRef
+            Arc::new(texts.iter().map(|text| text.map(change)).collect::<StringArray>()) as ArrayRef
         }
         _ => Arc::clone(column),
     });
     Ok(RecordBatch::try_new(batch.schema(), columns.collect())?)
+}
+
+/// Each line ends before its `sql=`, which is the last thing that an operator tells of itself.
+fn without_statements(text: &str) -> String {
+    let lines = text.split('\n').map(|line| match line.find(", sql=") {
+        Some(end) => &line[..end],
+        None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `file_groups={2 groups: [[a.parquet], [b.parquet]]}` keeps its count alone.
@@ -46,7 +93,15 @@ fn without_files(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_files;
+    use super::{without_files, without_statements};
+
+    #[test]
+    fn statements_are_left_out_of_each_line() {
+        assert_eq!(
+            without_statements("Sort\n  RemoteExec: source=pg, sql=SELECT 1\n  X"),
+            "Sort\n  RemoteExec: source=pg\n  X"
+        );
+    }
 
     #[test]
     fn files_are_counted_and_not_named() {

@@ -149,10 +149,10 @@ fn schemata(pairs: Vec<(String, String)>) -> Result<RecordBatch> {
     texts(&["catalog_name", "schema_name"], rows)
 }
 
-fn settings(pairs: &[(&str, &str)]) -> Result<RecordBatch> {
+fn settings(pairs: &[(&str, String)]) -> Result<RecordBatch> {
     let rows = pairs
         .iter()
-        .map(|(key, value)| [(*key).to_owned(), (*value).to_owned()]);
+        .map(|(key, value)| [(*key).to_owned(), value.clone()]);
     texts(&["name", "value"], rows)
 }
 

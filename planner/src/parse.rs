@@ -12,7 +12,7 @@ mod settings;
 mod show;
 mod versions;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, Statement};
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement, UtilityOption};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -31,6 +31,8 @@ pub enum StatementKind {
     Query,
     /// Gives a plan as rows.
     Explain,
+    /// Gives what sources are asked as rows: `EXPLAIN (FEDERATION)`. With `ANALYZE` the query runs first.
+    Federation { analyze: bool },
     /// Changes settings of the session; gives no rows.
     Set(Vec<(String, String)>),
 }
@@ -164,6 +166,12 @@ fn classify(statement: Statement) -> Result<(StatementKind, Body)> {
                 Body::Plan(Box::new(Statement::Query(query))),
             ))
         }
+        Statement::Explain {
+            options: Some(options),
+            statement: inner,
+            format: None,
+            ..
+        } if options.iter().any(|option| is_option(option, "federation")) => federation(&options, *inner),
         // The engine's own forms of FORMAT never come through this parser in the shape that it reads.
         Statement::Explain { format: Some(_), .. } | Statement::Explain { options: Some(_), .. } => {
             Err(Error::Unsupported {
@@ -205,6 +213,31 @@ fn classify(statement: Statement) -> Result<(StatementKind, Body)> {
             None => Err(unsupported(&other)),
         },
     }
+}
+
+/// `EXPLAIN (FEDERATION)`, with or without `ANALYZE`.
+fn federation(options: &[UtilityOption], inner: Statement) -> Result<Parsed> {
+    let analyze = options.iter().any(|option| is_option(option, "analyze"));
+    if options.len() != 1 + usize::from(analyze) {
+        return Err(Error::Unsupported {
+            what: "EXPLAIN with options other than FEDERATION and ANALYZE".to_owned(),
+        });
+    }
+    match inner {
+        Statement::Query(mut query) => {
+            names::name_columns(&mut query);
+            Ok(Parsed {
+                kind: StatementKind::Federation { analyze },
+                body: Body::Plan(Box::new(Statement::Query(query))),
+            })
+        }
+        other => Err(unsupported(&other)),
+    }
+}
+
+/// Whether an option of EXPLAIN is this one, without an argument.
+fn is_option(option: &UtilityOption, name: &str) -> bool {
+    option.arg.is_none() && option.name.quote_style.is_none() && option.name.value.eq_ignore_ascii_case(name)
 }
 
 /// Names the statement by its leading words, such as `CREATE TABLE`, and nothing of its content.

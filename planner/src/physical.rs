@@ -19,17 +19,35 @@ use crate::enforce::guard::GuardedPlan;
 use crate::enforce::{Scanned, scanned};
 use crate::error::{Error, Result};
 use crate::functions::measured;
-use crate::optimize::{RemotePlanner, federated};
+use crate::optimize::{FILTER, Notes, RemotePlanner, Withheld, binding, bound, federated};
 use crate::request::Partition;
 
+/// A plan of operators, with what was found on the way to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) operators: Arc<dyn ExecutionPlan>,
+    pub(crate) notes: Arc<Notes>,
+}
+
 /// Optimises the plan, checks its guards again, hands down what a source can do whole, and chooses operators.
-pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState, withheld: &Withheld) -> Result<Planned> {
+    let optimized = match withheld.is_empty() {
+        true => state.optimize(guard.plan())?,
+        false => state.optimize(&without_filters(guard.plan().clone(), withheld)?)?,
+    };
     // Once more after the engine's rules: they write arithmetic and calls of their own.
-    let optimized = measured(checked(state.optimize(guard.plan())?)?, true)?;
+    let optimized = measured(checked(optimized)?, true)?;
     audit(&optimized, guard)?;
-    let federated = federated(optimized)?;
+    let (federated, notes) = federated(optimized, withheld)?;
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemotePlanner)]);
-    Ok(planner.create_physical_plan(&federated, state).await?)
+    let operators = match notes.has_statements {
+        true => bound(planner.create_physical_plan(&federated, &binding(state)).await?)?,
+        false => planner.create_physical_plan(&federated, state).await?,
+    };
+    Ok(Planned {
+        operators,
+        notes: Arc::new(notes),
+    })
 }
 
 /// How many partitions to ask for when the rows that `plan` reads are worth cutting; none when it is one part.
@@ -114,6 +132,28 @@ pub(crate) fn without_views(plan: LogicalPlan) -> Result<LogicalPlan> {
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
         }
         other => Ok(Transformed::yes(other.recompute_schema()?)),
+    })?;
+    Ok(swapped.data)
+}
+
+/// A plan over tables that take no filters, where their source is not handed any.
+fn without_filters(plan: LogicalPlan, withheld: &Withheld) -> Result<LogicalPlan> {
+    let swapped = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let kept = match scanned(&scan) {
+            Scanned::Table(table) if withheld.has(&table.name.catalog, FILTER) => table.without_filters(),
+            _ => None,
+        };
+        let Some(kept) = kept else {
+            return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+        };
+        let source = Arc::new(DefaultTableSource::new(Arc::new(kept)));
+        Ok(Transformed::yes(LogicalPlan::TableScan(TableScan {
+            source,
+            ..scan
+        })))
     })?;
     Ok(swapped.data)
 }

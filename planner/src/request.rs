@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use policies::Principal;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::parse::StatementKind;
+use crate::report::Report;
 
 /// Who asks, in which session, until when.
 #[derive(Clone, Debug)]
@@ -34,15 +36,117 @@ pub struct Session {
     pub schema: String,
     /// Time zone of naive timestamps and of `now()`; an IANA name or an offset such as `+02:00`.
     pub time_zone: String,
+    /// What the session demands of its sources.
+    pub rules: SourceRules,
+}
+
+/// What a session demands of its sources; a query that cannot meet it is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceRules {
+    /// `lakegate.pushdown`.
+    pub pushdown: PushdownRule,
+    /// `lakegate.max_rows_from_source`: the most rows that one source gives to one query; none is no bound.
+    pub rows_max: Option<u64>,
+    /// `lakegate.max_staleness`: the oldest state of a table that is read; none is no bound.
+    pub staleness_max: Option<Duration>,
+}
+
+/// Whether a query may leave work here that would make fewer rows come from a source which runs statements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushdownRule {
+    /// What goes down exactly goes down, the rest runs here.
+    #[default]
+    Prefer,
+    /// A filter, join, aggregate or limit over the rows of one such source runs there, or the query is refused. A join of
+    /// several sources is always made here.
+    Require,
+}
+
+/// The word for a bound that is not set.
+const NONE: &str = "none";
+
+impl PushdownRule {
+    /// The word, as settings have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl SourceRules {
+    /// Changes one rule by its setting's name.
+    fn assign(&mut self, key: &str, value: &str) -> Result<()> {
+        let refused = |problem: &str| Error::Setting {
+            key: key.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let word = value.trim().to_lowercase();
+        let is_none = word == NONE;
+        match key {
+            "lakegate.pushdown" => {
+                self.pushdown = match word.as_str() {
+                    "prefer" => PushdownRule::Prefer,
+                    "require" => PushdownRule::Require,
+                    _ => return Err(refused("takes 'prefer' or 'require'")),
+                }
+            }
+            "lakegate.max_rows_from_source" => {
+                let rows = word.parse().ok().filter(|rows| *rows > 0);
+                if rows.is_none() && !is_none {
+                    return Err(refused("takes a number of rows from 1 on, or 'none'"));
+                }
+                self.rows_max = rows;
+            }
+            _ => {
+                let most = humantime_serde::re::humantime::parse_duration(&word).ok();
+                if most.is_none() && !is_none {
+                    return Err(refused("takes a time such as '5m' or '1h 30m', or 'none'"));
+                }
+                self.staleness_max = most;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Session {
+    /// Changes one setting by its name. Whether a catalog or schema exists is not asked here.
+    ///
+    /// # Errors
+    /// `Setting` for an unknown name or a value that it cannot take.
+    pub fn assign(&mut self, key: &str, value: &str) -> Result<()> {
+        match crate::parse::known_setting(key)?.as_str() {
+            "catalog" => value.clone_into(&mut self.catalog),
+            "schema" => value.clone_into(&mut self.schema),
+            "timezone" => {
+                crate::session::check_time_zone(value)?;
+                value.clone_into(&mut self.time_zone);
+            }
+            rule => self.rules.assign(rule, value)?,
+        }
+        Ok(())
+    }
+
     /// Every setting as key and value, in the order a person reads them.
-    pub fn settings(&self) -> [(&'static str, &str); 3] {
+    pub fn settings(&self) -> [(&'static str, String); 6] {
+        let rules = &self.rules;
+        let none = || NONE.to_owned();
+        let staleness = rules.staleness_max.map_or_else(none, |most| {
+            humantime_serde::re::humantime::format_duration(most).to_string()
+        });
         [
-            ("catalog", &self.catalog),
-            ("schema", &self.schema),
-            ("timezone", &self.time_zone),
+            ("catalog", self.catalog.clone()),
+            ("schema", self.schema.clone()),
+            ("timezone", self.time_zone.clone()),
+            ("lakegate.pushdown", rules.pushdown.as_str().to_owned()),
+            (
+                "lakegate.max_rows_from_source",
+                rules.rows_max.map_or_else(none, |rows| rows.to_string()),
+            ),
+            ("lakegate.max_staleness", staleness),
         ]
     }
 }
@@ -108,6 +212,9 @@ pub struct Described {
     pub partitions: Vec<Partition>,
     /// Origin of each result column, where it is one column of one table.
     pub origins: Vec<Option<Origin>>,
+    /// What its sources will be asked; none for a statement that reads nothing. What is read is in it when the plan had to
+    /// be made for another reason, or when a source runs statements for it.
+    pub report: Option<Report>,
 }
 
 impl Described {
@@ -121,6 +228,7 @@ impl Described {
             at: chrono::Utc::now().timestamp_micros(),
             partitions: Vec::new(),
             origins: Vec::new(),
+            report: None,
         }
     }
 }
@@ -136,4 +244,50 @@ pub struct Origin {
     pub table: String,
     /// Name of the column.
     pub column: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_set_shown_and_unset_by_its_name() {
+        let mut session = Session {
+            catalog: "lake".to_owned(),
+            schema: "gold".to_owned(),
+            time_zone: "UTC".to_owned(),
+            rules: SourceRules::default(),
+        };
+        let untouched = session.clone();
+        for (key, value, shown) in [
+            ("lakegate.pushdown", "REQUIRE", "require"),
+            ("lakegate.max_rows_from_source", "100", "100"),
+            ("LAKEGATE.max_staleness", "90 min", "1h 30m"),
+        ] {
+            session.assign(key, value).unwrap();
+            let settings = session.settings();
+            let found = settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+            assert_eq!(found.unwrap().1, shown);
+        }
+        for (key, value) in [
+            ("lakegate.pushdown", "always"),
+            ("lakegate.max_rows_from_source", "0"),
+            ("lakegate.max_rows_from_source", "-1"),
+            ("lakegate.max_staleness", "soon"),
+            ("lakegate.max_rows", "1"),
+        ] {
+            let refused = session.clone().assign(key, value);
+            assert!(matches!(refused, Err(Error::Setting { .. })), "{key} {value}");
+        }
+        // What is shown can be set again.
+        let mut copy = untouched.clone();
+        for (key, value) in session.settings() {
+            copy.assign(key, &value).unwrap();
+        }
+        assert_eq!(copy, session);
+        for (key, value) in untouched.settings() {
+            session.assign(key, &value).unwrap();
+        }
+        assert_eq!(session, untouched);
+    }
 }

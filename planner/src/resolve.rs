@@ -30,10 +30,27 @@ pub(crate) struct Resolution {
     pub(crate) catalogs: Arc<dyn CatalogProviderList>,
     /// The version of each table that has versions.
     pub(crate) pins: Pins,
+    /// The tables of sources, each at its state.
+    pub(crate) tables: Arc<[TableState]>,
     /// Where the scans read.
     pub(crate) stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
     /// Whether the tables' content is a function of the pins alone.
     pub(crate) is_versioned: bool,
+}
+
+/// A table that a statement names, at the state that it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableState {
+    pub(crate) catalog: String,
+    /// `schema.table`
+    pub(crate) name: String,
+    /// The kind of its source.
+    pub(crate) kind: &'static str,
+    pub(crate) version: String,
+    /// Whether the version says which rows it has.
+    pub(crate) is_versioned: bool,
+    /// When the version was committed, in microseconds since 1970 UTC.
+    pub(crate) as_of: Option<i64>,
 }
 
 /// Opens every table in `references`.
@@ -49,8 +66,10 @@ pub(crate) async fn resolve(
     versions: &Versions,
 ) -> Result<Resolution> {
     let mut found: BTreeMap<TableKey, Arc<ResolvedTable>> = BTreeMap::new();
+    let mut tables = Vec::new();
     let mut resolution = Resolution {
         catalogs: Arc::new(MemoryCatalogProviderList::new()),
+        tables: Arc::from([]),
         pins: Pins::default(),
         stores: Vec::new(),
         is_versioned: true,
@@ -83,7 +102,9 @@ pub(crate) async fn resolve(
             let at = pins.0.get(&name.to_string()).map(Version::new);
             let table = catalog.table(principal, &name, at.as_ref()).await?;
             // Such a pin holds the columns and not the rows: two reads of it may differ.
-            resolution.is_versioned &= catalog.keeps_versions(&name.catalog);
+            let state = catalog.state(&name, &table.version).await?;
+            resolution.is_versioned &= state.is_versioned;
+            tables.push(state);
             resolution
                 .pins
                 .0
@@ -95,6 +116,7 @@ pub(crate) async fn resolve(
         found.insert(key, Arc::new(table));
     }
     resolution.catalogs = provide(found)?;
+    resolution.tables = tables.into();
     Ok(resolution)
 }
 

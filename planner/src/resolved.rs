@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use connectors::SourceTable;
+use connectors::postgres::PostgresTable;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::Statistics;
 use datafusion::error::Result;
@@ -21,6 +22,8 @@ pub(crate) struct ResolvedTable {
     pub(crate) is_listing: bool,
     inner: Arc<dyn TableProvider>,
     without_views: Option<Arc<dyn TableProvider>>,
+    /// Whether the source is handed predicates.
+    takes_filters: bool,
 }
 
 impl ResolvedTable {
@@ -30,6 +33,7 @@ impl ResolvedTable {
             is_listing,
             inner,
             without_views: None,
+            takes_filters: true,
         }
     }
 
@@ -44,6 +48,15 @@ impl ResolvedTable {
     /// The table as its source gives it.
     pub(crate) fn source(&self) -> &dyn TableProvider {
         self.inner.as_ref()
+    }
+
+    /// The same table, of whose source no predicate is asked; none for one whose source runs no statements.
+    pub(crate) fn without_filters(&self) -> Option<Self> {
+        let source = self.source() as &dyn std::any::Any;
+        source.is::<PostgresTable>().then(|| Self {
+            takes_filters: false,
+            ..Self::new(self.name.clone(), Arc::clone(&self.inner), self.is_listing)
+        })
     }
 
     /// The same table with plain strings; none when it has no views.
@@ -80,7 +93,10 @@ impl TableProvider for ResolvedTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        self.inner.supports_filters_pushdown(filters)
+        match self.takes_filters {
+            true => self.inner.supports_filters_pushdown(filters),
+            false => Ok(vec![TableProviderFilterPushDown::Unsupported; filters.len()]),
+        }
     }
 
     fn statistics(&self) -> Option<Statistics> {

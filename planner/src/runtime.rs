@@ -70,6 +70,11 @@ impl CpuRuntime {
         }
     }
 
+    /// Starts `work` on these threads, which nobody waits for; it ends by itself, or with the threads.
+    pub(crate) fn start_apart(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(work);
+    }
+
     /// Starts `work` on these threads; it ends when the returned guard is dropped.
     pub(crate) fn start_task(&self, work: impl Future<Output = ()> + Send + 'static) -> StopOnDrop<()> {
         StopOnDrop(self.handle.spawn(work))

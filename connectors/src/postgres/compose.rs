@@ -8,15 +8,19 @@
 //! - A step that the server would not do as the engine does gives none; the caller stops below it. What each type allows
 //!   is in `matrix.rs`.
 
-use super::exec::Remote;
+mod calls;
+
+use super::bind::Bindable;
+use super::exec::{Remote, RemoteExec};
 use super::filter::Translator;
 use super::matrix::{Operation, allowed};
 use super::read::{RemoteQuery, Transfer};
 use super::sql::Sql;
 use super::table::{BOUND_ROWS_MAX, PostgresTable, SELECTIVITY};
 use super::types::{Class, Mapped};
-use crate::Pushdown;
+use crate::{Error, Pushdown};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Statistics;
 use datafusion::logical_expr::Expr;
 use std::sync::Arc;
 
@@ -32,6 +36,32 @@ pub struct Composed {
     /// The next number of a derived table.
     number: usize,
     steps: usize,
+}
+
+/// A statement that is ready to be run.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Where it runs.
+    pub remote: Remote,
+    /// What runs.
+    pub query: Arc<RemoteQuery>,
+    /// The tables that it reads, each as `schema.table`.
+    pub tables: Arc<[Arc<str>]>,
+    /// The rows that are expected.
+    pub rows: Option<u64>,
+    bindable: Bindable,
+}
+
+impl Statement {
+    /// The operator that runs it. `pushed` says in words what it does.
+    ///
+    /// # Errors
+    /// As [`RemoteExec::new`].
+    pub fn exec(&self, statistics: Statistics, pushed: Vec<String>) -> Result<RemoteExec, Error> {
+        let query = self.query.as_ref().clone();
+        let exec = RemoteExec::new(self.remote.clone(), vec![query], statistics)?;
+        Ok(exec.with_pushed(pushed).with_bindable(self.bindable.clone()))
+    }
 }
 
 /// How two inputs meet.
@@ -64,6 +94,8 @@ pub enum Aggregate {
     Max(usize),
     /// The sum.
     Sum(usize),
+    /// The mean.
+    Avg(usize),
 }
 
 /// A key of an order.
@@ -125,6 +157,12 @@ impl Composed {
     #[must_use]
     pub fn steps(&self) -> usize {
         self.steps
+    }
+
+    /// The name of the source that does it.
+    #[must_use]
+    pub fn source_name(&self) -> &str {
+        self.remote.source_name()
     }
 
     /// How many columns there are.
@@ -228,6 +266,49 @@ impl Composed {
         Some(joined)
     }
 
+    /// The rows of this and of all `others`, each as often as it comes.
+    #[must_use]
+    pub fn united(self, others: impl Iterator<Item = Self>) -> Option<Self> {
+        let width = self.width();
+        let mut all = Self {
+            sql: Sql::word("SELECT "),
+            ..self.clone()
+        };
+        for place in 0..width {
+            if place > 0 {
+                all.sql.push(", ");
+            }
+            // Texts of several collations have none together.
+            all.sql.append(self.key(place)?).push(" AS ").alias("c", place);
+        }
+        all.sql.push(" FROM ((").append(self.sql.clone()).push(")");
+        for other in others {
+            let alike = self.columns.iter().zip(&other.columns);
+            let mut alike =
+                alike.map(|(one, two)| (one.class, &one.data_type) == (two.class, &two.data_type));
+            if !self.remote.is_same(&other.remote)
+                || width != other.width()
+                || width == 0
+                || !alike.all(|same| same)
+            {
+                return None;
+            }
+            // A limit of an input is its own: parentheses end it.
+            all.sql.push(" UNION ALL (").append(other.sql).push(")");
+            all.rows = all.rows.zip(other.rows).map(|(one, two)| one.saturating_add(two));
+            all.tables.extend(other.tables);
+            all.number = all.number.max(other.number);
+            all.steps += other.steps;
+            for (one, two) in all.columns.iter_mut().zip(&other.columns) {
+                one.is_partial |= two.is_partial;
+            }
+        }
+        all.sql.push(") AS ").alias("t", all.number);
+        all.number += 1;
+        all.steps += 1;
+        Some(all)
+    }
+
     /// Groups by the columns at `groups`, then one column for each call, of the type that the engine gives it.
     #[must_use]
     pub fn aggregated(mut self, groups: &[usize], calls: &[(Aggregate, DataType)]) -> Option<Self> {
@@ -298,7 +379,7 @@ impl Composed {
 
     /// The statement, for rows of `schema`. None when the server's types are not the schema's.
     #[must_use]
-    pub fn query(self, schema: SchemaRef) -> Option<(Remote, RemoteQuery, Option<u64>)> {
+    pub fn query(self, schema: SchemaRef) -> Option<Statement> {
         let types = schema.fields().iter().map(|field| field.data_type());
         if self.columns.is_empty() || !types.eq(self.columns.iter().map(|mapped| &mapped.data_type)) {
             return None;
@@ -314,61 +395,18 @@ impl Composed {
             table: self.tables.join(", ").into(),
             version: None,
         };
-        Some((self.remote, query, self.rows))
-    }
-
-    fn call(&self, call: Aggregate, data_type: &DataType) -> Option<(Sql, Mapped)> {
-        let made = |class| Mapped {
-            data_type: data_type.clone(),
-            cast: None,
-            class,
-            is_partial: false,
-        };
-        let counted = |sql: Sql| (*data_type == DataType::Int64).then(|| (sql, made(Class::Int8)));
-        match call {
-            Aggregate::Rows => counted(Sql::word("count(*)")),
-            Aggregate::Count(place) => {
-                self.comparable(place, Operation::IsNull)?;
-                counted(applied("count(", Sql::default(), place, ")"))
-            }
-            Aggregate::Min(place) | Aggregate::Max(place) => {
-                let mapped = self.comparable(place, Operation::Orders)?;
-                // The server has no least of these.
-                if matches!(mapped.class, Class::Bool | Class::Uuid) || mapped.data_type != *data_type {
-                    return None;
-                }
-                let mut sql = Sql::word(if matches!(call, Aggregate::Min(_)) {
-                    "min("
-                } else {
-                    "max("
-                });
-                sql.append(self.key(place)?).push(")");
-                Some((sql, mapped.clone()))
-            }
-            Aggregate::Sum(place) => {
-                let mapped = self.columns.get(place)?;
-                match (mapped.class, &mapped.data_type, data_type) {
-                    (Class::Int2 | Class::Int4, _, DataType::Int64) => {
-                        Some((applied("sum(", Sql::default(), place, ")"), made(Class::Int8)))
-                    }
-                    (
-                        Class::Numeric,
-                        DataType::Decimal128(_, scale),
-                        DataType::Decimal128(precision, wanted),
-                    ) if scale == wanted && *scale >= 0 => {
-                        let mut sql = applied("sum(", Sql::default(), place, ")::pg_catalog.numeric(");
-                        sql.number(u64::from(*precision)).push(",");
-                        sql.number(u64::try_from(*scale).ok()?).push(")");
-                        let mapped = Mapped {
-                            is_partial: true,
-                            ..made(Class::Numeric)
-                        };
-                        Some((sql, mapped))
-                    }
-                    _ => None,
-                }
-            }
-        }
+        Some(Statement {
+            bindable: Bindable {
+                columns: self.columns.into(),
+                is_utf8: self.is_utf8,
+                whole: None,
+                rows: self.rows,
+            },
+            remote: self.remote,
+            query: Arc::new(query),
+            tables: self.tables.into(),
+            rows: self.rows,
+        })
     }
 
     /// The column at a place, if the server does the operation as the engine does. Text is compared by its bytes, which

@@ -81,6 +81,15 @@ pub struct Config {
     /// The bytes after which a batch is closed, whatever its number of rows.
     #[serde(default = "batch_bytes_max")]
     pub batch_bytes_max: usize,
+    /// How long a scan waits for the keys of a join's other side, in milliseconds; then it reads without them.
+    #[serde(default = "bind_wait_ms")]
+    pub bind_wait_ms: u64,
+    /// The most keys of a join that are sent to the server; of more only the bounds are.
+    #[serde(default = "bind_keys_max")]
+    pub bind_keys_max: usize,
+    /// The longest that a server which cannot be reached is left alone before one caller tries again, in milliseconds.
+    #[serde(default = "breaker_open_ms_max")]
+    pub breaker_open_ms_max: u64,
 }
 
 /// How a connection is encrypted, in the words of libpq.
@@ -187,6 +196,18 @@ fn batch_bytes_max() -> usize {
     8 << 20
 }
 
+fn bind_wait_ms() -> u64 {
+    1_000
+}
+
+fn bind_keys_max() -> usize {
+    10_000
+}
+
+fn breaker_open_ms_max() -> u64 {
+    8_000
+}
+
 /// What it takes to reach the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
@@ -249,6 +270,9 @@ impl Config {
             parallel_rows: parallel_rows(),
             parallel_max: parallel_max(),
             batch_bytes_max: batch_bytes_max(),
+            bind_wait_ms: bind_wait_ms(),
+            bind_keys_max: bind_keys_max(),
+            breaker_open_ms_max: breaker_open_ms_max(),
         }
     }
 
@@ -275,6 +299,9 @@ impl Config {
         within("parallel_rows", self.parallel_rows, 1, u64::MAX)?;
         within("parallel_max", count(self.parallel_max), 1, 64)?;
         within("batch_bytes_max", count(self.batch_bytes_max), 1 << 10, 1 << 30)?;
+        within("breaker_open_ms_max", self.breaker_open_ms_max, 1, DAY_MS)?;
+        within("bind_wait_ms", self.bind_wait_ms, 0, DAY_MS)?;
+        within("bind_keys_max", count(self.bind_keys_max), 0, 20_000)?;
         if self.parallel_max >= self.pool_max {
             return Err(invalid("parallel_max", "must be less than pool_max"));
         }

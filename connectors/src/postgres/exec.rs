@@ -2,20 +2,26 @@
 //!
 //! Invariants:
 //! - All partitions, and all other scans of the same query, read one snapshot; see [`super::snapshot`].
-//! - The node takes no filter at run time: it answers as the engine's default does, which keeps every filter above it.
+//! - A filter that is filled at run time narrows the statement and is never claimed: every filter stays above as well.
 //! - EXPLAIN shows the statement without its values.
 
+use super::bind::{Bindable, Binding, Decision, RunFilter};
 use super::pool::Pool;
 use super::read::{RemoteQuery, Surroundings, stream};
 use super::snapshot::QuerySnapshot;
 use crate::{Error, QueryScope};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
+};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
 };
@@ -23,6 +29,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// A source that runs statements. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -50,6 +58,14 @@ pub struct RemoteExec {
     statistics: Arc<Statistics>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// What the statements do beyond reading, in words without values.
+    pushed: Arc<[String]>,
+    /// How keys of joins come into the statements; none when they cannot.
+    bindable: Option<Bindable>,
+    /// Filters that are filled at run time.
+    filters: Vec<RunFilter>,
+    /// What is asked with them in this run.
+    decision: Arc<OnceCell<Decision>>,
     /// The snapshot of a run without a [`QueryScope`], with the run that it belongs to.
     own: Mutex<Option<(Weak<TaskContext>, Arc<QuerySnapshot>)>>,
 }
@@ -81,8 +97,76 @@ impl RemoteExec {
             statistics: Arc::new(statistics.to_inexact()),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
+            pushed: Arc::from([]),
+            bindable: None,
+            filters: Vec::new(),
+            decision: Arc::default(),
             own: Mutex::default(),
         })
+    }
+
+    /// The same with what its statements do beyond reading, in words without values, for reports.
+    #[must_use]
+    pub fn with_pushed(mut self, pushed: Vec<String>) -> Self {
+        self.pushed = pushed.into();
+        self
+    }
+
+    /// The same, able to take the keys of joins in.
+    #[must_use]
+    pub(super) fn with_bindable(mut self, bindable: Bindable) -> Self {
+        self.bindable = Some(bindable);
+        self
+    }
+
+    /// The same, waiting for those of its filters that a join fills. `joins` are the filters of the plan's joins.
+    #[must_use]
+    pub fn awaiting(&self, joins: &[Arc<DynamicFilterPhysicalExpr>]) -> Self {
+        let is_joins = |expr: &Arc<dyn PhysicalExpr>| {
+            let id = expr
+                .downcast_ref::<DynamicFilterPhysicalExpr>()
+                .map(|filter| filter.inner().expression_id);
+            joins.iter().any(|join| Some(join.inner().expression_id) == id)
+        };
+        let filters = self.filters.iter().map(|filter| RunFilter {
+            is_awaited: is_joins(&filter.expr),
+            ..filter.clone()
+        });
+        self.with_filters(filters.collect())
+    }
+
+    /// The same node for another run, with these filters.
+    fn with_filters(&self, filters: Vec<RunFilter>) -> Self {
+        Self {
+            remote: self.remote.clone(),
+            queries: self.queries.clone(),
+            statistics: Arc::clone(&self.statistics),
+            properties: Arc::clone(&self.properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            pushed: Arc::clone(&self.pushed),
+            bindable: self.bindable.clone(),
+            filters,
+            decision: Arc::default(),
+            own: Mutex::default(),
+        }
+    }
+
+    /// What the statements do beyond reading, in words without values.
+    #[must_use]
+    pub fn pushed(&self) -> &[String] {
+        &self.pushed
+    }
+
+    /// Whether keys of a join narrow the statements at run time.
+    #[must_use]
+    pub fn takes_keys(&self) -> bool {
+        self.filters.iter().any(|filter| filter.is_awaited)
+    }
+
+    /// Whether some filter of the plan may narrow the statements at run time.
+    #[must_use]
+    pub fn has_filters(&self) -> bool {
+        !self.filters.is_empty()
     }
 
     /// The statements, one a partition.
@@ -127,6 +211,9 @@ impl DisplayAs for RemoteExec {
             self.remote.source_name(),
             self.queries.len()
         )?;
+        if self.takes_keys() {
+            f.write_str(", keys=join")?;
+        }
         match self.queries.first() {
             Some(query) => write!(f, ", transfer={:?}, sql={}", query.transfer, query.sql),
             None => Ok(()),
@@ -157,6 +244,35 @@ impl ExecutionPlan for RemoteExec {
         }
     }
 
+    /// Drops what an earlier run has filled: its keys are not those of the next.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.with_filters(Vec::new())))
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        child_pushdown_result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let filters = child_pushdown_result.parent_filters.iter();
+        let dynamic: Vec<RunFilter> = filters
+            .filter(|parent| parent.filter.is::<DynamicFilterPhysicalExpr>())
+            .map(|parent| RunFilter {
+                expr: Arc::clone(&parent.filter),
+                is_awaited: false,
+            })
+            .collect();
+        let refused = FilterPushdownPropagation::all_unsupported(child_pushdown_result);
+        let is_late = matches!(phase, FilterPushdownPhase::Post);
+        if dynamic.is_empty() || !is_late || self.bindable.is_none() {
+            return Ok(refused);
+        }
+        let mut filters = self.filters.clone();
+        filters.extend(dynamic);
+        Ok(refused.with_updated_node(Arc::new(self.with_filters(filters))))
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let query = self.queries.get(partition).ok_or_else(|| {
             DataFusionError::Internal(format!("a remote scan has no partition {partition}"))
@@ -164,10 +280,26 @@ impl ExecutionPlan for RemoteExec {
         let scope = context.session_config().get_extension::<QueryScope>();
         let snapshot = self.snapshot(&context, scope.as_deref())?;
         snapshot.register();
+        let deadline = scope.as_ref().and_then(|scope| scope.deadline());
+        let config = self.remote.0.config();
+        let bindable = self.bindable.clone().filter(|_| !self.filters.is_empty());
+        let binding = bindable.map(|bindable| Binding {
+            bindable,
+            filters: self.filters.clone(),
+            decision: Arc::clone(&self.decision),
+            wait: Duration::from_millis(config.bind_wait_ms),
+            keys_max: config.bind_keys_max,
+            deadline,
+            partition,
+        });
         let surroundings = Surroundings {
+            binding,
+            keys: MetricBuilder::new(&self.metrics).counter("keys", partition),
+            waited: MetricBuilder::new(&self.metrics).subset_time("waited", partition),
             pool: self.remote.0.clone(),
             snapshot,
-            deadline: scope.and_then(|scope| scope.deadline()),
+            deadline,
+            scope,
             rows_max: context.session_config().batch_size(),
             memory: MemoryConsumer::new("RemoteExec").register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),

@@ -12,8 +12,10 @@ use crate::Pushdown;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
+/// Has a text compared by its bytes, in whatever collation its column is.
+const BY_BYTES: &str = " COLLATE \"C\"";
 /// The deepest predicate that is translated.
 const DEPTH_MAX: usize = 64;
 
@@ -55,6 +57,7 @@ impl Translator<'_> {
             Expr::BinaryExpr(binary) => self.binary(binary, depth),
             Expr::Between(between) => self.between(between),
             Expr::InList(list) => self.in_list(list),
+            Expr::Like(like) => self.like(like),
             _ => None,
         }
     }
@@ -89,7 +92,7 @@ impl Translator<'_> {
             return Some(enclosed(named(place), word, right));
         }
         let mut exact = named(place);
-        exact.push(" COLLATE \"C\"");
+        exact.push(BY_BYTES);
         let exact = enclosed(exact, word, right.clone());
         Some(match op {
             // The first half may use an index of the column's own collation; equal bytes are equal in every collation.
@@ -103,7 +106,13 @@ impl Translator<'_> {
         let (left, right) = (self.place(left)?, self.place(right)?);
         let same = left.mapped.class == right.mapped.class && left.mapped.data_type == right.mapped.data_type;
         let exact = allowed(Operation::Columns, left.mapped.class) == Pushdown::Exact;
-        (same && exact).then(|| enclosed(named(left), word, named(right)))
+        let is_text = left.mapped.class == Class::Text;
+        let encoded = self.is_utf8 || !is_text;
+        let mut first = named(left);
+        if is_text {
+            first.push(BY_BYTES);
+        }
+        (same && exact && encoded).then(|| enclosed(first, word, named(right)))
     }
 
     fn between(&self, between: &Between) -> Option<Sql> {
@@ -145,7 +154,7 @@ impl Translator<'_> {
         };
         let within = if place.mapped.class == Class::Text {
             let mut exact = named(place);
-            exact.push(" COLLATE \"C\"");
+            exact.push(BY_BYTES);
             both(any(named(place)), any(exact))
         } else {
             any(named(place))
@@ -154,6 +163,25 @@ impl Translator<'_> {
             true => wrapped("(NOT ", within, ")"),
             false => within,
         })
+    }
+
+    fn like(&self, like: &Like) -> Option<Sql> {
+        let (Expr::Column(column), Expr::Literal(pattern, _)) = (like.expr.as_ref(), like.pattern.as_ref())
+        else {
+            return None;
+        };
+        let text = pattern.try_as_str().flatten()?;
+        // What a backslash means at the end of a pattern is decided otherwise at the server.
+        if like.case_insensitive || like.escape_char.is_some() || text.contains('\\') {
+            return None;
+        }
+        let place = self.for_value(column, Operation::Matches, pattern)?;
+        let mut left = named(place);
+        left.push(BY_BYTES);
+        let mut right = Sql::default();
+        right.value(pattern, value_type(place.mapped.class)?).ok()?;
+        let word = if like.negated { " NOT LIKE " } else { " LIKE " };
+        Some(enclosed(left, word, right))
     }
 
     fn null_test(&self, expr: &Expr, word: &'static str) -> Option<Sql> {

@@ -7,6 +7,7 @@
 //! - There are at most `pool_max` connections, counting those that are being closed; waiting for one has a deadline.
 //! - A connection is given back in the state it was opened in: whatever was set inside a transaction is rolled back.
 
+use super::breaker::{Breaker, Retries};
 use super::config::{Address, Config};
 use super::failure::{Origin, Subject};
 use super::session::{self, Facts};
@@ -25,8 +26,6 @@ use tokio_postgres::{CancelToken, Client};
 
 /// How long the goodbye of a connection may take before it is cut.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// How long a source that did not answer is not asked again.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Numbers the pools of this process.
 static POOLS: AtomicU64 = AtomicU64::new(0);
@@ -44,8 +43,8 @@ struct Inner {
     io: Handle,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
-    /// When the server was last found not to answer.
-    silent: Mutex<Option<Instant>>,
+    breaker: Breaker,
+    retries: Retries,
     /// How often the server was found to have other tables than the catalog says.
     changes: AtomicU64,
 }
@@ -82,7 +81,11 @@ impl Pool {
             io,
             permits: Arc::new(Semaphore::new(config.pool_max)),
             idle: Mutex::default(),
-            silent: Mutex::default(),
+            breaker: Breaker::new(
+                Duration::from_millis(config.breaker_open_ms_max),
+                config.connect_timeout(),
+            ),
+            retries: Retries::default(),
             changes: AtomicU64::new(0),
         })))
     }
@@ -170,7 +173,12 @@ impl Pool {
 
     /// The server has answered, on whatever connection.
     pub(super) fn answered(&self) {
-        *lock(&self.0.silent) = None;
+        self.0.breaker.succeeded();
+    }
+
+    /// Second tries at this source.
+    pub(super) fn retries(&self) -> &Retries {
+        &self.0.retries
     }
 
     /// Forgets the connections that nobody uses: the server may have gone with all of them.
@@ -180,8 +188,7 @@ impl Pool {
 
     async fn open(&self) -> Result<Connection> {
         let inner = &self.0;
-        let silent = *lock(&inner.silent);
-        if silent.is_some_and(|since| since.elapsed() < PAUSE) {
+        if !inner.breaker.may_try(Instant::now()) {
             return Err(inner.origin.unavailable("it did not answer a moment ago"));
         }
         let opened = timeout(
@@ -195,8 +202,10 @@ impl Pool {
                 inner.config.connect_timeout_ms
             ))),
         };
-        let failed = matches!(opened, Err(Error::Unavailable { .. }));
-        *lock(&inner.silent) = failed.then(Instant::now);
+        match opened {
+            Err(Error::Unavailable { .. }) => inner.breaker.failed(Instant::now()),
+            _ => inner.breaker.succeeded(),
+        }
         opened
     }
 }

@@ -7,19 +7,20 @@
 //! - Dropping the stream cancels the statement; an end of the stream without the server's word for it is an error.
 //! - The work at the server begins with the first poll.
 
+use super::bind::Binding;
 use super::config::Unrepresentable;
 use super::copy::{BadStream, CopyReader, Field};
 use super::decode::{Bad, Column};
-use super::failure::{Origin, Subject, changed};
+use super::failure::{Subject, changed};
 use super::pool::{Pool, Task};
 use super::snapshot::{QuerySnapshot, Reader};
 use super::sql::Sql;
-use crate::{Error, Result, Version};
+use crate::{Error, QueryScope, Result, Version};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, Time};
 use futures::{Stream, StreamExt, TryStreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,6 +74,14 @@ pub(super) struct Surroundings {
     pub(super) memory: MemoryReservation,
     pub(super) metrics: BaselineMetrics,
     pub(super) bytes_read: Count,
+    /// The time that the server was waited for.
+    pub(super) waited: Time,
+    /// How many keys of joins were sent.
+    pub(super) keys: Count,
+    /// The keys that may come into the statement.
+    pub(super) binding: Option<Binding>,
+    /// Where the snapshot is noted.
+    pub(super) scope: Option<Arc<QueryScope>>,
 }
 
 /// The rows of `query`.
@@ -82,17 +91,66 @@ pub(super) fn stream(
 ) -> impl Stream<Item = EngineResult<RecordBatch>> + Send {
     let first = State::New(query, Box::new(surroundings));
     futures::stream::try_unfold(first, |state| async move {
-        let mut reading = match state {
-            State::New(query, surroundings) => Reading::start(query, *surroundings).await?,
-            State::Reading(reading) => reading,
+        let (reading, batch) = match state {
+            State::New(query, around) => match begin(query, around).await? {
+                Some(begun) => begun,
+                None => return Ok(None),
+            },
+            State::Reading(mut reading) => {
+                let batch = reading.next().await?;
+                (reading, batch)
+            }
             State::Done => return Ok(None),
         };
-        match reading.next().await? {
-            Some(batch) if reading.reader.is_some() => Ok(Some((batch, State::Reading(reading)))),
-            Some(batch) => Ok(Some((batch, State::Done))),
-            None => Ok(None),
+        let is_over = reading.reader.is_none();
+        if is_over {
+            reading.around.pool.retries().earn();
         }
+        Ok(batch.map(|batch| match is_over {
+            true => (batch, State::Done),
+            false => (batch, State::Reading(reading)),
+        }))
     })
+}
+
+/// A statement that has begun, with its first batch; none when it gives no row.
+type Begun = (Box<Reading>, Option<RecordBatch>);
+
+/// Sends the statement and reads its first batch; none when there is nothing to ask. What fails here because the server
+/// went away is tried once more: no row has been given yet.
+async fn begin(query: Arc<RemoteQuery>, mut around: Box<Surroundings>) -> EngineResult<Option<Begun>> {
+    let asked = match &around.binding {
+        Some(binding) => binding.query(query).await,
+        None => Some((query, 0)),
+    };
+    let Some((query, keys)) = asked else {
+        return Ok(None);
+    };
+    around.keys.add(keys);
+    let mut is_second = false;
+    loop {
+        let failure = match started(&query, &around).await {
+            Ok(started) => {
+                let mut reading = Box::new(Reading::new(&query, started, around));
+                match reading.next().await {
+                    Ok(batch) => return Ok(Some((reading, batch))),
+                    Err(error) => {
+                        around = reading.around;
+                        error
+                    }
+                }
+            }
+            Err(error) => error.into(),
+        };
+        let is_gone = matches!(Error::find(&failure), Some(Error::Unavailable { .. }));
+        if is_second || !is_gone || !around.snapshot.begins_again() || !around.pool.retries().pay() {
+            return Err(failure);
+        }
+        tracing::debug!(source = %around.pool.origin().source, "a statement is sent a second time");
+        around.memory.free();
+        around.pool.forget();
+        is_second = true;
+    }
 }
 
 enum State {
@@ -112,10 +170,7 @@ struct Reading {
     batch: Batch,
     /// Taken when the statement is over.
     reader: Option<Reader>,
-    origin: Origin,
-    memory: MemoryReservation,
-    metrics: BaselineMetrics,
-    bytes_read: Count,
+    around: Box<Surroundings>,
 }
 
 /// What the runtime of the sockets made ready.
@@ -125,32 +180,33 @@ struct Started {
     reader: Reader,
 }
 
-impl Reading {
-    async fn start(query: Arc<RemoteQuery>, surroundings: Surroundings) -> EngineResult<Box<Self>> {
-        let Surroundings {
-            pool,
-            snapshot,
-            deadline,
-            rows_max,
-            memory,
-            metrics,
-            bytes_read,
-        } = surroundings;
-        let origin = pool.origin().clone();
-        let bytes_max = pool.config().batch_bytes_max;
-        let task: Task<Started> = pool.spawn({
-            let (pool, query) = (pool.clone(), Arc::clone(&query));
-            async move {
-                let reader = snapshot.reader(&pool, deadline).await?;
-                let sent = send(&pool, &query, reader).await;
-                if matches!(sent, Err(Error::VersionGone { .. } | Error::NotFound { .. })) {
-                    pool.note_change();
-                }
-                sent
+/// A statement on its way, on the runtime of the sockets.
+async fn started(query: &Arc<RemoteQuery>, around: &Surroundings) -> Result<Started> {
+    let task: Task<Started> = around.pool.spawn({
+        let (pool, query) = (around.pool.clone(), Arc::clone(query));
+        let (snapshot, scope) = (Arc::clone(&around.snapshot), around.scope.clone());
+        let deadline = around.deadline;
+        async move {
+            let reader = snapshot.reader(&pool, deadline).await?;
+            if let (Some(scope), Some(observed)) = (scope, snapshot.observed()) {
+                scope.observe(&pool.origin().source, observed)?;
             }
-        });
-        let started = task.done().await?;
-        Ok(Box::new(Self {
+            let sent = send(&pool, &query, reader).await;
+            if matches!(sent, Err(Error::VersionGone { .. } | Error::NotFound { .. })) {
+                pool.note_change();
+            }
+            sent
+        }
+    });
+    let began = Instant::now();
+    let started = task.done().await;
+    around.waited.add_elapsed(began);
+    started
+}
+
+impl Reading {
+    fn new(query: &Arc<RemoteQuery>, started: Started, around: Box<Surroundings>) -> Self {
+        Self {
             rows: started.rows,
             batch: Batch {
                 schema: Arc::clone(&query.schema),
@@ -158,19 +214,17 @@ impl Reading {
                 subject: query.subject(),
                 rows: 0,
                 bytes: 0,
-                rows_max,
-                bytes_max,
+                rows_max: around.rows_max,
+                bytes_max: around.pool.config().batch_bytes_max,
             },
             reader: Some(started.reader),
-            origin,
-            memory,
-            metrics,
-            bytes_read,
-        }))
+            around,
+        }
     }
 
     /// The next batch; the reader is given back with the last one.
     async fn next(&mut self) -> EngineResult<Option<RecordBatch>> {
+        let began = Instant::now();
         while !self.batch.is_full() {
             let before = self.batch.bytes;
             if !self.step().await? {
@@ -179,16 +233,17 @@ impl Reading {
                 }
                 break;
             }
-            self.bytes_read.add(self.batch.bytes - before);
-            if self.batch.bytes > self.memory.size() {
-                self.memory
-                    .try_grow(RESERVATION_STEP.max(self.batch.bytes - self.memory.size()))?;
+            self.around.bytes_read.add(self.batch.bytes - before);
+            let memory = &mut self.around.memory;
+            if self.batch.bytes > memory.size() {
+                memory.try_grow(RESERVATION_STEP.max(self.batch.bytes - memory.size()))?;
             }
         }
+        self.around.waited.add_elapsed(began);
         let batch = self.batch.finish()?;
-        self.memory.free();
+        self.around.memory.free();
         if let Some(batch) = &batch {
-            self.metrics.record_output(batch.num_rows());
+            self.around.metrics.record_output(batch.num_rows());
         }
         Ok(batch)
     }
@@ -199,7 +254,8 @@ impl Reading {
         match &mut self.rows {
             Rows::Copy(stream, reader) => {
                 let piece = stream.next().await.transpose();
-                let piece = piece.map_err(|error| self.origin.failure(&self.batch.subject, error))?;
+                let piece =
+                    piece.map_err(|error| self.around.pool.origin().failure(&self.batch.subject, error))?;
                 let Some(piece) = piece else {
                     return match reader.is_whole() {
                         true => Ok(false),
@@ -215,7 +271,8 @@ impl Reading {
             }
             Rows::Bound(stream) => {
                 let row = stream.try_next().await;
-                let row = row.map_err(|error| self.origin.failure(&self.batch.subject, error))?;
+                let row =
+                    row.map_err(|error| self.around.pool.origin().failure(&self.batch.subject, error))?;
                 let Some(row) = row else { return Ok(false) };
                 let pushed = self.batch.push_row(&row);
                 pushed.map_err(|broken| self.batch.damaged(broken))?;

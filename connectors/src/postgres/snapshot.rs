@@ -13,7 +13,7 @@
 
 use super::failure::Subject;
 use super::pool::{Lease, Pool};
-use crate::{Error, Result};
+use crate::{Error, Observed, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -31,6 +31,8 @@ pub(super) struct QuerySnapshot {
     state: Mutex<State>,
     /// Told when the leader's connection comes back.
     freed: Notify,
+    /// What the server says of the snapshot.
+    observed: Mutex<Option<Observed>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,26 @@ impl Reader {
 }
 
 impl QuerySnapshot {
+    /// The state of the database that the query sees; none before the first scan has begun.
+    pub(super) fn observed(&self) -> Option<Observed> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.clone()
+    }
+
+    /// Whether a scan of which no row has come may begin again: it is alone, and gets another snapshot, or the snapshot is
+    /// held where the scan's failure does not reach it.
+    pub(super) fn begins_again(&self) -> bool {
+        let mut state = self.state();
+        match &*state {
+            State::New | State::Held { .. } => true,
+            State::Led { .. } if self.scans.load(Ordering::Relaxed) <= 1 => {
+                *state = State::New;
+                true
+            }
+            State::Led { .. } => false,
+        }
+    }
+
     /// A scan is going to read.
     pub(super) fn register(&self) {
         self.scans.fetch_add(1, Ordering::Relaxed);
@@ -80,11 +102,12 @@ impl QuerySnapshot {
         let taking = self.taking.lock().await;
         if matches!(&*self.state(), State::New) {
             let lease = pool.lease(deadline).await?;
-            let (lease, id) = begin(pool, deadline, lease, None).await?;
-            let id = id.ok_or_else(|| {
+            let (lease, exported) = begin(pool, deadline, lease, None).await?;
+            let Exported { id, observed } = exported.ok_or_else(|| {
                 pool.origin()
                     .unavailable("the server gave no name to its snapshot")
             })?;
+            *self.observed.lock().unwrap_or_else(PoisonError::into_inner) = Some(observed);
             if self.scans.load(Ordering::Relaxed) <= 1 {
                 self.set(State::Led { id, idle: None });
                 return Ok(self.leader(lease));
@@ -175,13 +198,19 @@ impl Drop for QuerySnapshot {
     }
 }
 
-/// Begins a transaction in the snapshot `id`, or in a new one whose name is then returned.
+/// A snapshot that others may read in too.
+struct Exported {
+    id: String,
+    observed: Observed,
+}
+
+/// Begins a transaction in the snapshot `id`, or in a new one which is then returned.
 async fn begin(
     pool: &Pool,
     deadline: Option<Instant>,
     lease: Lease,
     id: Option<&str>,
-) -> Result<(Lease, Option<String>)> {
+) -> Result<(Lease, Option<Exported>)> {
     let text = statement(pool, deadline, id)?;
     let failed = |error: tokio_postgres::Error| match (id, error.code().map(SqlState::code)) {
         // The name is no more, or it never was one.
@@ -191,7 +220,7 @@ async fn begin(
     match lease.client()?.simple_query(&text).await {
         Ok(answers) => {
             pool.answered();
-            Ok((lease, name(&answers)))
+            Ok((lease, exported(&answers)))
         }
         // A connection that was kept may have died since; nothing was read on it, so another one is tried.
         Err(error) if is_gone(&error) => {
@@ -199,11 +228,17 @@ async fn begin(
             pool.forget();
             let lease = pool.lease(deadline).await?;
             let answers = lease.client()?.simple_query(&text).await.map_err(failed)?;
-            Ok((lease, name(&answers)))
+            Ok((lease, exported(&answers)))
         }
         Err(error) => Err(failed(error)),
     }
 }
+
+/// The snapshot's name, its transactions (`xmin:xmax:xip,...`), and its time: on a standby that of the last transaction
+/// which it has replayed, elsewhere now.
+const EXPORT: &str = "; SELECT pg_catalog.pg_export_snapshot(), pg_catalog.txid_current_snapshot()::pg_catalog.text, \
+ (extract(epoch FROM CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_xact_replay_timestamp() \
+ ELSE pg_catalog.clock_timestamp() END) * 1000000)::pg_catalog.int8::pg_catalog.text";
 
 /// Whether the connection has ended: without a word, or with the server's word that it was ended.
 fn is_gone(error: &tokio_postgres::Error) -> bool {
@@ -233,14 +268,23 @@ fn statement(pool: &Pool, deadline: Option<Instant>, id: Option<&str>) -> Result
                 .origin()
                 .unavailable("the server gave an odd name to its snapshot"));
         }
-        None => text.push_str("; SELECT pg_catalog.pg_export_snapshot()"),
+        None => text.push_str(EXPORT),
     }
     Ok(text)
 }
 
-fn name(answers: &[SimpleQueryMessage]) -> Option<String> {
-    answers.iter().find_map(|answer| match answer {
-        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),
-        _ => None,
+fn exported(answers: &[SimpleQueryMessage]) -> Option<Exported> {
+    answers.iter().find_map(|answer| {
+        let SimpleQueryMessage::Row(row) = answer else {
+            return None;
+        };
+        let field = |place: usize| row.try_get(place).ok().flatten();
+        Some(Exported {
+            id: field(0)?.to_owned(),
+            observed: Observed {
+                state: field(1)?.to_owned(),
+                as_of: field(2).and_then(|micros| micros.parse().ok()),
+            },
+        })
     })
 }

@@ -6,12 +6,13 @@
 //! - A scan in several partitions is cut by blocks: each row lies in one block of the one snapshot that all of them read.
 //! - A limit goes down only to a scan in one partition, and only with all filters, which the engine sees to.
 
+use super::bind::Bindable;
 use super::catalog::Described;
 use super::exec::{Remote, RemoteExec};
 use super::filter::Translator;
 use super::read::{RemoteQuery, Transfer};
 use super::sql::{Sql, Unwritable, relation};
-use crate::Error;
+use crate::{Error, without_values};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -96,6 +97,25 @@ impl PostgresTable {
         let looked_at = filters.iter().flat_map(Expr::column_refs);
         let looked_at = looked_at.filter_map(|column| self.table.schema.index_of(&column.name).ok());
         columns.iter().copied().chain(looked_at).collect()
+    }
+
+    /// How keys come into a statement of these columns; none when it has none.
+    fn bindable(
+        &self,
+        columns: &[usize],
+        whole: Option<Arc<RemoteQuery>>,
+        rows: Option<u64>,
+    ) -> Option<Bindable> {
+        let mapped: Option<Vec<_>> = columns
+            .iter()
+            .map(|column| self.table.columns.get(*column).cloned())
+            .collect();
+        Some(Bindable {
+            columns: mapped.filter(|mapped| !mapped.is_empty())?.into(),
+            is_utf8: self.table.facts.is_utf8,
+            whole,
+            rows,
+        })
     }
 
     fn unwritable(&self, problem: Unwritable) -> Error {
@@ -223,12 +243,28 @@ impl TableProvider for PostgresTable {
                 version: Some(self.table.version.clone()),
             });
         }
+        let whole = match (queries.first(), limit) {
+            (Some(first), None) if queries.len() > 1 => {
+                let sql = self.select(columns, &used, &predicates, None, None);
+                Some(Arc::new(RemoteQuery {
+                    sql: sql.map_err(|problem| self.unwritable(problem))?,
+                    ..first.clone()
+                }))
+            }
+            _ => None,
+        };
+        let bindable = self.bindable(columns, whole, rows);
         let statistics = statistics(&self.table, columns, rows);
-        Ok(Arc::new(RemoteExec::new(
-            self.remote.clone(),
-            queries,
-            statistics,
-        )?))
+        let mut pushed: Vec<String> = filters
+            .iter()
+            .map(|filter| format!("filter: {}", without_values(filter)))
+            .collect();
+        pushed.extend(limit.map(|_| "limit".to_owned()));
+        let scan = RemoteExec::new(self.remote.clone(), queries, statistics)?.with_pushed(pushed);
+        Ok(Arc::new(match bindable {
+            Some(bindable) => scan.with_bindable(bindable),
+            None => scan,
+        }))
     }
 
     fn statistics(&self) -> Option<Statistics> {

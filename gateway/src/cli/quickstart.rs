@@ -15,6 +15,7 @@ mod error;
 mod folder;
 mod lake;
 mod ports;
+mod postgres;
 mod settings;
 mod snippets;
 
@@ -40,6 +41,7 @@ use std::path::PathBuf;
 Examples:
   lakegate quickstart
   lakegate quickstart --dir /tmp/lake --scale 1
+  lakegate quickstart --postgres postgres://reader@localhost:5432/sales
   lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --admin 127.0.0.1:0
 
 DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml and
@@ -62,6 +64,9 @@ pub(super) struct Arguments {
     /// Scale of the sample, 1 being six million order lines in 300 MB [default: that of the lake in DIR, 0.1 for a new one]
     #[arg(long, value_name = "N", value_parser = parse_scale)]
     scale: Option<f64>,
+    /// A database to show beside the lake as the catalog pg: postgres://USER:PASSWORD@HOST:PORT/DATABASE; the user admin may read it
+    #[arg(long, value_name = "URL", value_parser = postgres::parse)]
+    postgres: Option<postgres::Database>,
 }
 
 /// The scale of a new lake when none is asked for.
@@ -81,6 +86,13 @@ pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(),
     let text = settings::gateway(&folder, &arguments);
     let config = Config::parse(&text, &folder.path("gateway.toml"), environment)?;
     folder.write("gateway.toml", &text)?;
+    let password = arguments
+        .postgres
+        .as_ref()
+        .and_then(|database| database.password.as_ref());
+    if let Some(password) = password {
+        folder.write(postgres::PASSWORD, password)?;
+    }
     folder.write("seal.key", &settings::seal_key()?)?;
     let runtime = super::runtime()?;
     let served = runtime.block_on(serve(&arguments, &folder, ports, config, environment));
@@ -109,7 +121,7 @@ async fn serve(
     };
     let at = At::new(folder, running.flight, running.rest);
     folder.write("endpoints.json", &settings::endpoints(&at, running.admin))?;
-    let snippets = snippets::render(&at, &accounts)?;
+    let snippets = snippets::render(&at, &accounts, arguments.postgres.is_some())?;
     announce(&at, &snippets).map_err(|source| Failure::io("writing to the standard output", source))?;
     until_stopped(running, &mut orders).await;
     Ok(())

@@ -152,11 +152,20 @@ async fn statement(
         });
         endpoints.push(endpoint(app, sealed(app, context, content)?));
     }
-    Ok(Response::new(assemble(
+    let mut info = assemble(
         &result_schema(&described.schema, &described.origins),
         descriptor,
         endpoints,
-    )?))
+    )?;
+    // What the sources will be asked, as JSON: `planner::Report`.
+    if let Some(report) = &described.report {
+        info.app_metadata = serde_json::to_vec(report)
+            .map_err(|error| Error::Internal {
+                message: error.to_string(),
+            })?
+            .into();
+    }
+    Ok(Response::new(info))
 }
 
 fn sealed(app: &App, context: &RequestContext, content: Content) -> Result<Vec<u8>> {

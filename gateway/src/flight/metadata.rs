@@ -65,9 +65,9 @@ pub(super) async fn rows(app: &App, context: &RequestContext, command: Command) 
         Command::CommandGetSqlInfo(request) => sql_info::rows(&request),
         Command::CommandGetXdbcTypeInfo(request) => xdbc::rows(&request),
         Command::CommandGetPrimaryKeys(request) => keys::primary(app, context, request).await,
-        Command::CommandGetExportedKeys(_)
-        | Command::CommandGetImportedKeys(_)
-        | Command::CommandGetCrossReference(_) => Ok(RecordBatch::new_empty(keys::reference_schema())),
+        Command::CommandGetExportedKeys(request) => keys::exported(app, context, request).await,
+        Command::CommandGetImportedKeys(request) => keys::imported(app, context, request).await,
+        Command::CommandGetCrossReference(request) => keys::between(app, context, request).await,
         other => Err(Error::Unsupported {
             what: super::asked::name(other.type_url()).to_owned(),
         }),

@@ -89,7 +89,8 @@ pub(super) async fn set(app: &App, context: &RequestContext, body: Bytes) -> Res
     for (key, value) in options {
         let value = match value.value {
             Some(Value::Text(text)) => text,
-            Some(Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Texts(_)) | None => {
+            Some(Value::Int(number)) => number.to_string(),
+            Some(Value::Bool(_) | Value::Double(_) | Value::Texts(_)) | None => {
                 errors.insert(key, SetError { value: INVALID_VALUE });
                 continue;
             }
@@ -120,14 +121,10 @@ pub(super) async fn set(app: &App, context: &RequestContext, body: Bytes) -> Res
 pub(super) fn get(context: &RequestContext) -> Response<Bytes> {
     let settings = context.session.settings();
     let options = settings
-        .iter()
+        .into_iter()
         .map(|(key, value)| {
-            (
-                (*key).to_owned(),
-                OptionValue {
-                    value: Some(Value::Text((*value).to_owned())),
-                },
-            )
+            let value = Some(Value::Text(value));
+            (key.to_owned(), OptionValue { value })
         })
         .collect();
     Response::new(GetResult { options }.encode_to_vec().into())

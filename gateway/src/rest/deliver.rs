@@ -38,6 +38,11 @@ use crate::session::RequestContext;
 /// `te: trailers`.
 const NEXT_CURSOR: &str = "x-lakegate-next-cursor";
 
+/// The trailer with the report, for formats without room for it.
+const REPORT: &str = "x-lakegate-report";
+/// The longest report in a trailer, in bytes: clients and proxies refuse more.
+const REPORT_BYTES_MAX: usize = 8 << 10;
+
 /// A query to run and how to answer it.
 pub(super) struct Work {
     /// The statement.
@@ -66,7 +71,13 @@ pub(super) async fn deliver(
     let shown: Vec<usize> = (0..work.shown.unwrap_or(plain.fields().len())).collect();
     let visible = Arc::new(plain.project(&shown).map_err(|error| internal(&error))?);
     let encoder = encoder(work.shape, &visible);
-    let has_trailer = work.page.is_some() && !encoder.carries_cursor();
+    let trailers = match (encoder.carries_cursor(), work.page.is_some()) {
+        (true, _) => None,
+        (false, true) => Some(HeaderValue::from_static(
+            "x-lakegate-next-cursor, x-lakegate-report",
+        )),
+        (false, false) => Some(HeaderValue::from_static(REPORT)),
+    };
     let mut rows = Rows {
         app: Arc::clone(app),
         context: context.clone(),
@@ -92,8 +103,8 @@ pub(super) async fn deliver(
         HeaderValue::from_static(work.shape.format.media_type()),
     );
     headers.insert(VARY, HeaderValue::from_static("accept"));
-    if has_trailer {
-        headers.insert(TRAILER, HeaderValue::from_static(NEXT_CURSOR));
+    if let Some(trailers) = trailers {
+        headers.insert(TRAILER, trailers);
     }
     Ok(response)
 }
@@ -213,21 +224,32 @@ impl Rows {
             Some(page) => page.next_cursor(&self.app, &self.context)?,
             None => None,
         };
+        let report = serde_json::to_string(&self.running.report()).ok();
         let end = End {
             rows: self.given,
             truncated: self.page.as_ref().map(Page::has_more),
             next_cursor: next_cursor.as_deref(),
             request_id: &self.context.id,
+            report: report.as_deref(),
         };
         self.encoder.tail(&end, out)?;
-        if let Some(cursor) = next_cursor.filter(|_| !self.encoder.carries_cursor()) {
+        if self.encoder.carries_cursor() {
+            return Ok(());
+        }
+        let mut trailers = HeaderMap::new();
+        // A report is not worth an answer: one that is too long, or has letters that no header takes, is left out.
+        let report = report.filter(|report| report.len() <= REPORT_BYTES_MAX);
+        if let Some(value) = report.and_then(|report| HeaderValue::try_from(report).ok()) {
+            trailers.insert(HeaderName::from_static(REPORT), value);
+        }
+        if let Some(cursor) = next_cursor {
             let value = HeaderValue::try_from(cursor).map_err(|error| Error::Internal {
                 message: error.to_string(),
             })?;
-            self.stage = Stage::Trailers(HeaderMap::from_iter([(
-                HeaderName::from_static(NEXT_CURSOR),
-                value,
-            )]));
+            trailers.insert(HeaderName::from_static(NEXT_CURSOR), value);
+        }
+        if !trailers.is_empty() {
+            self.stage = Stage::Trailers(trailers);
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub(super) struct End<'a> {
     pub(super) next_cursor: Option<&'a str>,
     /// The request.
     pub(super) request_id: &'a str,
+    /// What the sources were asked and what came, as JSON; none when it could not be written.
+    pub(super) report: Option<&'a str>,
 }
 
 /// Writes rows in one format.
@@ -82,6 +84,7 @@ pub(super) fn schema_stream(schema: &SchemaRef) -> Result<Vec<u8>> {
             truncated: None,
             next_cursor: None,
             request_id: "",
+            report: None,
         },
         &mut out,
     )?;

@@ -1,5 +1,6 @@
 //! `POST /v1/sql`: one statement, its rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -50,6 +51,11 @@ pub(super) struct Statement {
     time_zone: Option<String>,
     /// At most so many rows.
     limit: Option<u64>,
+    /// Session settings for this call, such as `lakegate.pushdown`, `lakegate.max_rows_from_source` and
+    /// `lakegate.max_staleness`, as texts.
+    #[serde(default)]
+    #[schema(example = json!({"lakegate.pushdown": "require"}))]
+    settings: BTreeMap<String, String>,
 }
 
 /// Runs one statement and answers with its rows.
@@ -111,11 +117,19 @@ async fn enter_session(
     if let Some(schema) = &statement.schema {
         context.session.schema.clone_from(schema);
     }
-    if let Some(zone) = &statement.time_zone {
-        let assignment = [("timezone".to_owned(), zone.clone())];
+    let zone = statement.time_zone.iter().map(|zone| ("timezone", zone));
+    let settings = statement
+        .settings
+        .iter()
+        .map(|(key, value)| (key.as_str(), value));
+    let assignments: Vec<(String, String)> = zone
+        .chain(settings)
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect();
+    if !assignments.is_empty() {
         context.session = app
             .engine
-            .set(&context.principal, &context.session, &assignment)
+            .set(&context.principal, &context.session, &assignments)
             .await?;
     }
     Ok(())
@@ -141,7 +155,7 @@ async fn prepare(app: &App, context: &RequestContext, statement: Statement) -> R
 fn no_session() -> Refusal {
     let error = planner::Error::Invalid {
         message: "SET and USE change a session, and a call to this API has none".to_owned(),
-        hint: Some("pass catalog, schema or time_zone in the request".to_owned()),
+        hint: Some("pass catalog, schema, time_zone or settings in the request".to_owned()),
     };
     Refusal::from(Error::from(error))
 }

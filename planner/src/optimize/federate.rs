@@ -1,250 +1,253 @@
-//! Finds the largest subtrees that one Postgres server can do, from the top down.
+//! Finds the largest subtrees that one Postgres server can do, from the leaves up, and notes what stays here.
 //!
-//! What goes down, node by node, is in [`composed`]; by type and operator it is in the connector's matrix. A subtree that
-//! is one scan alone stays a scan, which reads in several parts.
+//! A subtree that is one scan alone stays a scan, which reads in several parts.
 
 use std::sync::Arc;
 
-use connectors::postgres::{Aggregate, Composed, Key, Meeting, PostgresTable};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
-use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
-use datafusion::logical_expr::expr::{AggregateFunction, Cast};
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, FetchType, Join, LogicalPlan, SkipType, Sort, SortExpr, TableScan};
+use datafusion::logical_expr::{LogicalPlan, Sort, TableScan};
 
+use super::compose::{Part, composed, postgres, scan};
 use super::remote::RemoteRows;
+use super::stops::{FILTER, LakeScan, Notes, Reason, Stop, Withheld, operator, reduces, rule};
 use crate::enforce::{Scanned, scanned};
 use crate::error::Result;
 
-/// A subtree as a statement.
-struct Part {
-    statement: Composed,
-    /// Whether the subtree gives an order that its statement does not.
-    is_ordered: bool,
+/// A subtree that was looked at.
+enum Found {
+    /// One statement does all of it.
+    Whole(Part),
+    /// Something of it stays here.
+    Here(Kept),
 }
 
-/// `plan` with its largest subtrees of one server in the form of statements.
+/// A subtree of which something stays here.
+struct Kept {
+    plan: LogicalPlan,
+    /// The one source that its rows are of; none when there are several, or none that runs statements.
+    source: Option<String>,
+    /// The lowest operator that stays.
+    stop: Option<Stop>,
+}
+
+impl Found {
+    fn source(&self) -> Option<&str> {
+        match self {
+            Self::Whole(part) => Some(part.statement.source_name()),
+            Self::Here(kept) => kept.source.as_deref(),
+        }
+    }
+
+    fn stop(&self) -> Option<&Stop> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Here(kept) => kept.stop.as_ref(),
+        }
+    }
+}
+
+/// `plan` with its largest subtrees of one server in the form of statements, and what was found on the way.
 ///
 /// # Errors
 /// What the engine says of a node that does not take its changed inputs back.
-pub(crate) fn federated(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(rewritten(plan)?)
+pub(crate) fn federated(plan: LogicalPlan, withheld: &Withheld) -> Result<(LogicalPlan, Notes)> {
+    let mut finder = Finder {
+        withheld,
+        notes: Notes::default(),
+    };
+    let found = finder.found(plan)?;
+    let plan = finder.settled(found)?;
+    Ok((plan, finder.notes))
 }
 
-fn rewritten(plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
-    if let Some(rows) = whole(&plan) {
-        return Ok(rows);
+/// Goes over one plan.
+struct Finder<'a> {
+    withheld: &'a Withheld,
+    notes: Notes,
+}
+
+impl Finder<'_> {
+    fn found(&mut self, plan: LogicalPlan) -> datafusion::error::Result<Found> {
+        if let LogicalPlan::TableScan(leaf) = &plan {
+            return Ok(self.leaf(leaf, &plan));
+        }
+        let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
+        let mut children = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            children.push(self.found(input)?);
+        }
+        let parts: Option<Vec<Part>> = children
+            .iter()
+            .map(|child| match child {
+                Found::Whole(part) => Some(part.clone()),
+                Found::Here(_) => None,
+            })
+            .collect();
+        let is_withheld = self.is_withheld(&plan, &children);
+        if let Some(parts) = parts.filter(|_| !is_withheld)
+            && let Some(part) = composed(&plan, &parts)
+        {
+            return Ok(Found::Whole(part));
+        }
+        let (source, stop) = self.noted(&plan, &children, is_withheld);
+        let mut settled = Vec::with_capacity(children.len());
+        for child in children {
+            settled.push(self.settled(child)?);
+        }
+        let mut settled = settled.into_iter();
+        let changed = plan.map_children(|child| match settled.next() {
+            Some(settled) => Ok(Transformed::yes(settled)),
+            None => Ok(Transformed::no(child)),
+        })?;
+        Ok(Found::Here(Kept {
+            plan: changed.data,
+            source,
+            stop,
+        }))
     }
-    // The first rows of an order: the source finds them, the order is made of those few.
-    if let LogicalPlan::Sort(sort) = &plan
-        && let Some(part) = composed(&plan)
-        && let Some(rows) = RemoteRows::node(part.statement, sort.input.schema())
-    {
-        let sort = Sort {
-            input: Arc::new(rows),
-            ..sort.clone()
+
+    /// Whether the one source of a node's inputs is not handed the node any more.
+    fn is_withheld(&self, plan: &LogicalPlan, children: &[Found]) -> bool {
+        let mut sources = children.iter().filter_map(Found::source);
+        rule(plan).is_some_and(|rule| sources.any(|source| self.withheld.has(source, rule)))
+    }
+
+    fn leaf(&mut self, leaf: &TableScan, plan: &LogicalPlan) -> Found {
+        let notes = &mut self.notes;
+        if let Some(table) = postgres(leaf) {
+            notes.has_statements = true;
+            if !leaf.filters.is_empty() {
+                notes.used.push((table.remote().source_name().to_owned(), FILTER));
+            }
+            if let Some(part) = scan(leaf, plan) {
+                return Found::Whole(part);
+            }
+            return Found::Here(Kept {
+                plan: plan.clone(),
+                source: Some(table.remote().source_name().to_owned()),
+                stop: None,
+            });
+        }
+        if let Scanned::Table(table) = scanned(leaf)
+            && !table.is_listing
+        {
+            notes.lakes.push(LakeScan {
+                catalog: table.name.catalog.clone(),
+                table: format!("{}.{}", table.name.schema, table.name.table),
+                filters: leaf.filters.iter().map(connectors::without_values).collect(),
+            });
+        }
+        Found::Here(Kept {
+            plan: plan.clone(),
+            source: None,
+            stop: None,
+        })
+    }
+
+    /// Notes that `plan` stays here, above `children`. Gives the one source that its rows are of, and the lowest operator
+    /// that stays.
+    fn noted(
+        &mut self,
+        plan: &LogicalPlan,
+        children: &[Found],
+        is_withheld: bool,
+    ) -> (Option<String>, Option<Stop>) {
+        let notes = &mut self.notes;
+        let mut sources: Vec<&str> = children.iter().filter_map(Found::source).collect();
+        sources.dedup();
+        let is_one = sources.len() == 1 && children.iter().all(|child| child.source().is_some());
+        let reason = match plan {
+            _ if !is_one => Reason::Sources,
+            _ if is_withheld => Reason::Withheld,
+            LogicalPlan::Extension(_) => Reason::Wall,
+            _ if children.iter().any(|child| matches!(child, Found::Here(_))) => Reason::Below,
+            _ if is_known(plan) => Reason::Inexact,
+            _ => Reason::Kind,
         };
-        return Ok(LogicalPlan::Sort(sort));
+        let made = |source: &str| Stop {
+            source: source.to_owned(),
+            operator: operator(plan),
+            reason,
+        };
+        let is_told = match plan {
+            // The order of a result is always made here.
+            LogicalPlan::Sort(sort) => sort.fetch.is_some(),
+            LogicalPlan::SubqueryAlias(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => false,
+            LogicalPlan::Projection(_) => is_one && reason != Reason::Below,
+            _ if is_one => reason != Reason::Below || reduces(plan),
+            LogicalPlan::Join(_) => true,
+            _ => false,
+        };
+        if is_told {
+            notes.stops.extend(sources.iter().map(|source| made(source)));
+        }
+        if !is_one {
+            return (None, None);
+        }
+        let source = sources.first().map(|source| (*source).to_owned());
+        let lowest = children.iter().find_map(Found::stop).cloned();
+        let stop = lowest.or_else(|| source.as_deref().map(made));
+        if reduces(plan) {
+            notes.drags.extend(stop.clone());
+        }
+        (source, stop)
     }
-    let changed = plan.map_children(|child| Ok(Transformed::yes(rewritten(child)?)))?;
-    Ok(changed.data)
-}
 
-/// The whole of a plan as a statement, if that is more than a scan.
-fn whole(plan: &LogicalPlan) -> Option<LogicalPlan> {
-    let part = composed(plan)?;
-    if part.is_ordered || part.statement.steps() == 0 {
-        return None;
-    }
-    RemoteRows::node(part.statement, plan.schema())
-}
-
-/// The statement of a subtree. None when any node of it has no exact one, or its leaves are of several sources.
-fn composed(plan: &LogicalPlan) -> Option<Part> {
-    match plan {
-        LogicalPlan::TableScan(scan) => unordered(table(scan)?),
-        LogicalPlan::SubqueryAlias(alias) => composed(&alias.input),
-        LogicalPlan::Projection(projection) => {
-            let part = composed(&projection.input)?;
-            let places: Option<Vec<usize>> = projection
-                .expr
-                .iter()
-                .map(|expr| place(expr, projection.input.schema()))
-                .collect();
-            Some(Part {
-                statement: part.statement.project(&places?)?,
-                ..part
-            })
+    /// A subtree as it is planned: its statement, or itself.
+    fn settled(&mut self, found: Found) -> datafusion::error::Result<LogicalPlan> {
+        let part = match found {
+            Found::Here(kept) => return Ok(kept.plan),
+            Found::Whole(part) => part,
+        };
+        if part.statement.steps() == 0 {
+            return Ok(part.plan);
         }
-        LogicalPlan::Filter(filter) => {
-            let part = composed(&filter.input)?;
-            let predicate = by_place(&filter.predicate, filter.input.schema())?;
-            Some(Part {
-                statement: part.statement.filter(&predicate)?,
-                ..part
-            })
-        }
-        LogicalPlan::Join(join) => unordered(joined(join)?),
-        LogicalPlan::Aggregate(aggregate) => {
-            let input = aggregate.input.schema();
-            let groups: Option<Vec<usize>> = aggregate
-                .group_expr
-                .iter()
-                .map(|expr| place(expr, input))
-                .collect();
-            let groups = groups?;
-            let types = aggregate.schema.fields().iter().skip(groups.len());
-            let calls: Option<Vec<(Aggregate, DataType)>> = aggregate
-                .aggr_expr
-                .iter()
-                .zip(types)
-                .map(|(expr, field)| Some((call(expr, input)?, field.data_type().clone())))
-                .collect();
-            let statement = composed(&aggregate.input)?.statement;
-            unordered(statement.aggregated(&groups, &calls?)?)
-        }
-        LogicalPlan::Sort(sort) => {
-            let rows = u64::try_from(sort.fetch?).ok()?;
-            let keys: Option<Vec<Key>> = sort
-                .expr
-                .iter()
-                .map(|expr| key(expr, sort.input.schema()))
-                .collect();
-            Some(Part {
-                statement: composed(&sort.input)?.statement.first(&keys?, rows)?,
-                is_ordered: true,
-            })
-        }
-        LogicalPlan::Limit(limit) => {
-            let (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(Some(rows)))) =
-                (limit.get_skip_type(), limit.get_fetch_type())
-            else {
-                return None;
-            };
-            let part = composed(&limit.input)?;
-            // Above an order, a limit without one could keep other rows.
-            if part.is_ordered {
-                return None;
+        if !part.is_ordered {
+            let schema = Arc::clone(part.plan.schema());
+            if let Some(rows) = RemoteRows::node(part.statement, part.pushed, &schema) {
+                self.notes.used.extend(part.used);
+                return Ok(rows);
             }
-            unordered(part.statement.first(&[], u64::try_from(rows).ok()?)?)
+            return self.below(part.plan);
         }
-        _ => None,
-    }
-}
-
-fn unordered(statement: Composed) -> Option<Part> {
-    Some(Part {
-        statement,
-        is_ordered: false,
-    })
-}
-
-fn table(scan: &TableScan) -> Option<Composed> {
-    let Scanned::Table(table) = scanned(scan) else {
-        return None;
-    };
-    let table = (table.source() as &dyn std::any::Any).downcast_ref::<PostgresTable>()?;
-    let statement = table.composed(scan.projection.as_deref(), &scan.filters)?;
-    match scan.fetch {
-        Some(rows) => statement.first(&[], u64::try_from(rows).ok()?),
-        None => Some(statement),
-    }
-}
-
-fn joined(join: &Join) -> Option<Composed> {
-    if join.null_aware || join.null_equality != NullEquality::NullEqualsNothing {
-        return None;
-    }
-    let (left, right) = (composed(&join.left)?.statement, composed(&join.right)?.statement);
-    let meeting = match join.join_type {
-        JoinType::Inner => Meeting::Inner,
-        JoinType::Left => Meeting::Left,
-        JoinType::Right => Meeting::Right,
-        JoinType::Full => Meeting::Full,
-        JoinType::LeftSemi | JoinType::RightSemi => Meeting::Semi,
-        JoinType::LeftAnti | JoinType::RightAnti => Meeting::Anti,
-        JoinType::LeftMark | JoinType::RightMark => return None,
-    };
-    let is_turned = matches!(join.join_type, JoinType::RightSemi | JoinType::RightAnti);
-    let (first, second) = match is_turned {
-        false => (join.left.schema(), join.right.schema()),
-        true => (join.right.schema(), join.left.schema()),
-    };
-    let both = first.join(second).ok()?;
-    let pairs = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
-    let on = match conjunction(pairs.chain(join.filter.clone())) {
-        Some(on) => Some(by_place(&on, &both)?),
-        None => None,
-    };
-    match is_turned {
-        false => left.joined(right, meeting, on.as_ref()),
-        true => right.joined(left, meeting, on.as_ref()),
-    }
-}
-
-/// The place of the column that an expression is, under whatever name.
-fn place(expr: &Expr, schema: &DFSchema) -> Option<usize> {
-    match expr {
-        Expr::Column(column) => schema.index_of_column(column).ok(),
-        Expr::Alias(alias) => place(&alias.expr, schema),
-        _ => None,
-    }
-}
-
-fn key(expr: &SortExpr, schema: &DFSchema) -> Option<Key> {
-    Some(Key {
-        column: place(&expr.expr, schema)?,
-        is_ascending: expr.asc,
-        nulls_first: expr.nulls_first,
-    })
-}
-
-fn call(expr: &Expr, schema: &DFSchema) -> Option<Aggregate> {
-    let function = match expr {
-        Expr::AggregateFunction(function) => function,
-        Expr::Alias(alias) => return call(&alias.expr, schema),
-        _ => return None,
-    };
-    let AggregateFunction { func, params } = function;
-    let is_plain = !params.distinct
-        && params.filter.is_none()
-        && params.order_by.is_empty()
-        && params.null_treatment.is_none();
-    let [argument] = params.args.as_slice() else {
-        return None;
-    };
-    if !is_plain {
-        return None;
-    }
-    match (func.name(), argument) {
-        ("count", Expr::Literal(value, _)) if !value.is_null() => Some(Aggregate::Rows),
-        ("count", argument) => place(argument, schema).map(Aggregate::Count),
-        ("min", argument) => place(argument, schema).map(Aggregate::Min),
-        ("max", argument) => place(argument, schema).map(Aggregate::Max),
-        // The engine widens integers before it adds them, the server while it does.
-        ("sum", Expr::Cast(Cast { expr, field })) if *field.data_type() == DataType::Int64 => {
-            place(expr, schema).map(Aggregate::Sum)
+        // The first rows of an order: the source finds them, the order is made of those few.
+        if let LogicalPlan::Sort(sort) = &part.plan
+            && let Some(rows) = RemoteRows::node(part.statement, part.pushed, sort.input.schema())
+        {
+            self.notes.used.extend(part.used);
+            return Ok(LogicalPlan::Sort(Sort {
+                input: Arc::new(rows),
+                ..sort.clone()
+            }));
         }
-        ("sum", argument) => place(argument, schema).map(Aggregate::Sum),
-        _ => None,
+        self.below(part.plan)
+    }
+
+    /// A node that has a statement and cannot be replaced by it, over inputs that can.
+    fn below(&mut self, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
+        let mut again = Finder {
+            withheld: self.withheld,
+            notes: Notes::default(),
+        };
+        let changed = plan.map_children(|child| {
+            let found = again.found(child)?;
+            Ok(Transformed::yes(again.settled(found)?))
+        })?;
+        self.notes.used.extend(again.notes.used);
+        Ok(changed.data)
     }
 }
 
-/// An expression whose columns are called by their places.
-fn by_place(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let mut is_known = true;
-    let named = expr.clone().transform(|node| match &node {
-        Expr::Column(column) => match schema.index_of_column(column) {
-            Ok(place) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(
-                Composed::column_name(place),
-            )))),
-            Err(_) => {
-                is_known = false;
-                Ok(Transformed::no(node))
-            }
-        },
-        _ => Ok(Transformed::no(node)),
-    });
-    named.ok().filter(|_| is_known).map(|named| named.data)
+/// Whether some nodes of this kind go down.
+fn is_known(plan: &LogicalPlan) -> bool {
+    matches!(
+        plan,
+        LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Union(_)
+    )
 }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connectors::postgres::{Composed, Remote, RemoteExec, RemoteQuery};
+use connectors::postgres::{Composed, Statement};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchemaRef, Statistics};
 use datafusion::error::{DataFusionError, Result};
@@ -20,20 +20,21 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 /// A leaf of a plan. It has no expressions and no inputs, so no rule can move anything into it or out of it.
 #[derive(Clone, Debug)]
 pub(super) struct RemoteRows {
-    remote: Remote,
-    query: Arc<RemoteQuery>,
-    rows: Option<u64>,
+    statement: Statement,
+    pushed: Vec<String>,
     schema: DFSchemaRef,
 }
 
 impl RemoteRows {
     /// The node for a statement whose columns are those of `schema`; none when the source's types are others.
-    pub(super) fn node(statement: Composed, schema: &DFSchemaRef) -> Option<LogicalPlan> {
-        let (remote, query, rows) = statement.query(Arc::clone(schema.inner()))?;
+    pub(super) fn node(
+        statement: Composed,
+        pushed: Vec<String>,
+        schema: &DFSchemaRef,
+    ) -> Option<LogicalPlan> {
         let node = Self {
-            remote,
-            query: Arc::new(query),
-            rows,
+            statement: statement.query(Arc::clone(schema.inner()))?,
+            pushed,
             schema: Arc::clone(schema),
         };
         Some(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
@@ -42,7 +43,10 @@ impl RemoteRows {
 
 impl PartialEq for RemoteRows {
     fn eq(&self, other: &Self) -> bool {
-        self.remote.is_same(&other.remote) && self.query.sql == other.query.sql && self.schema == other.schema
+        let (ours, theirs) = (&self.statement, &other.statement);
+        ours.remote.is_same(&theirs.remote)
+            && ours.query.sql == theirs.query.sql
+            && self.schema == other.schema
     }
 }
 
@@ -50,7 +54,7 @@ impl Eq for RemoteRows {}
 
 impl Hash for RemoteRows {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.query.sql.to_string().hash(state);
+        self.statement.query.sql.to_string().hash(state);
         self.schema.hash(state);
     }
 }
@@ -83,8 +87,8 @@ impl UserDefinedLogicalNodeCore for RemoteRows {
         write!(
             f,
             "RemoteRows: source={}, sql={}",
-            self.remote.source_name(),
-            self.query.sql
+            self.statement.remote.source_name(),
+            self.statement.query.sql
         )
     }
 
@@ -116,14 +120,11 @@ impl ExtensionPlanner for RemotePlanner {
             return Ok(None);
         };
         let mut statistics = Statistics::new_unknown(rows.schema.inner());
-        if let Some(count) = rows.rows.and_then(|rows| usize::try_from(rows).ok()) {
+        if let Some(count) = rows.statement.rows.and_then(|rows| usize::try_from(rows).ok()) {
             statistics.num_rows = Precision::Inexact(count);
         }
-        let query = rows.query.as_ref().clone();
-        Ok(Some(Arc::new(RemoteExec::new(
-            rows.remote.clone(),
-            vec![query],
-            statistics,
-        )?)))
+        Ok(Some(Arc::new(
+            rows.statement.exec(statistics, rows.pushed.clone())?,
+        )))
     }
 }

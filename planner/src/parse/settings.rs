@@ -7,7 +7,14 @@ use crate::error::{Error, Result};
 use crate::suggest::nearest;
 
 /// The settings that exist.
-pub(crate) const KEYS: [&str; 3] = ["catalog", "schema", "timezone"];
+pub(crate) const KEYS: [&str; 6] = [
+    "catalog",
+    "schema",
+    "timezone",
+    "lakegate.pushdown",
+    "lakegate.max_rows_from_source",
+    "lakegate.max_staleness",
+];
 
 /// The assignments of a SET statement, keys in lower case and known.
 pub(super) fn assignments(set: Set) -> Result<Vec<(String, String)>> {

@@ -54,6 +54,8 @@ pub(super) fn variable(words: &[Ident]) -> Result<Body> {
         .map(|word| word.value.to_lowercase())
         .collect::<Vec<_>>()
         .join(" ");
+    // The words of a name with a dot come without it.
+    let name = name.replace("lakegate ", "lakegate.");
     if name == "all" || name.is_empty() {
         return Ok(Body::ShowSetting(None));
     }

@@ -78,6 +78,24 @@ fn settings_are_an_allow_list() {
 }
 
 #[test]
+fn explain_federation_is_a_kind_of_its_own() {
+    for (sql, analyze) in [
+        ("EXPLAIN (FEDERATION) SELECT 1", false),
+        ("explain (federation, analyze) SELECT 1", true),
+    ] {
+        assert_eq!(kind(sql).unwrap(), StatementKind::Federation { analyze }, "{sql}");
+    }
+    for sql in [
+        "EXPLAIN (FEDERATION, VERBOSE) SELECT 1",
+        "EXPLAIN (FEDERATION false) SELECT 1",
+        "EXPLAIN (ANALYZE) SELECT 1",
+        "EXPLAIN (FEDERATION) DELETE FROM t",
+    ] {
+        assert!(matches!(kind(sql), Err(Error::Unsupported { .. })), "{sql}");
+    }
+}
+
+#[test]
 fn question_marks_are_numbered_and_styles_do_not_mix() {
     let parsed = parse("SELECT ? + ?, '?'", &Config::default()).unwrap();
     let Body::Plan(statement) = parsed.body else {

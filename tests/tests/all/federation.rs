@@ -3,38 +3,17 @@
 //! The sample lake's small tables are copied into Postgres, so that each statement can be asked twice, once of each
 //! catalog, and must give the same rows.
 
-use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod bind;
+mod house;
+mod keys;
+mod newest;
+mod quickstart;
+mod random;
+mod report;
+mod rules;
 
-use anyhow::Result;
-use tests::{Flight, Gateway, Postgres};
-
-/// The tables in Postgres, with their columns there.
-const TABLES: [(&str, &str); 5] = [
-    (
-        "region",
-        "r_regionkey bigint PRIMARY KEY, r_name text, r_comment text",
-    ),
-    (
-        "nation",
-        "n_nationkey bigint PRIMARY KEY, n_name text, n_regionkey bigint, n_comment text",
-    ),
-    (
-        "supplier",
-        "s_suppkey bigint PRIMARY KEY, s_name text, s_address text, s_nationkey bigint, s_phone text, \
-         s_acctbal numeric(15,2), s_comment text",
-    ),
-    (
-        "customer",
-        "c_custkey bigint PRIMARY KEY, c_name text, c_address text, c_nationkey bigint, c_phone text, \
-         c_acctbal numeric(15,2), c_mktsegment text, c_comment text",
-    ),
-    (
-        "orders",
-        "o_orderkey bigint PRIMARY KEY, o_custkey bigint, o_orderstatus text, o_totalprice numeric(15,2), \
-         o_orderdate date, o_orderpriority text, o_clerk text, o_shippriority int, o_comment text",
-    ),
-];
+use house::House;
+use tests::Flight;
 
 /// Statements that one remote statement answers whole, up to the order of the rows. `{p}` is the catalog and schema.
 const WHOLE: [&str; 13] = [
@@ -75,55 +54,6 @@ const PARTLY: [&str; 8] = [
     "SELECT n_name, (SELECT max(c_acctbal) FROM {p}customer WHERE c_nationkey = n_nationkey) FROM {p}nation ORDER BY 1",
 ];
 
-/// How many random statements are asked.
-const RANDOM: usize = 150;
-
-struct House {
-    gateway: Gateway,
-    postgres: Postgres,
-}
-
-impl House {
-    async fn open() -> Result<Self> {
-        let postgres = Postgres::start()?;
-        let gateway = Gateway::quickstart_with(
-            0.01,
-            &[
-                ("planner.sources.pg.kind", "postgres"),
-                ("planner.sources.pg.url", &postgres.url),
-                ("planner.sources.pg.tls", "disable"),
-            ],
-        )?;
-        let mut flight = gateway.flight("admin").await.map_err(refused)?;
-        for (table, columns) in TABLES {
-            let answer = flight
-                .query(&format!("SELECT * FROM lake.gold.{table}"))
-                .await
-                .map_err(refused)?;
-            let mut lines = String::new();
-            for row in answer.rows() {
-                let cells: Vec<String> = row
-                    .iter()
-                    .map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")))
-                    .collect();
-                writeln!(lines, "{}", cells.join(","))?;
-            }
-            postgres.run(&format!("CREATE TABLE {table} ({columns})"), "")?;
-            postgres.run(&format!("COPY {table} FROM STDIN (FORMAT csv)"), &lines)?;
-        }
-        postgres.run("ANALYZE", "")?;
-        Ok(Self { gateway, postgres })
-    }
-
-    async fn flight(&self) -> Flight {
-        self.gateway.flight("admin").await.expect("a connection")
-    }
-}
-
-fn refused(refusal: tests::Refusal) -> anyhow::Error {
-    anyhow::anyhow!("{refusal:?}")
-}
-
 /// The rows of a statement in both catalogs.
 async fn both(flight: &mut Flight, sql: &str) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     let mut rows = Vec::new();
@@ -150,7 +80,7 @@ async fn plan(flight: &mut Flight, sql: &str) -> String {
 
 #[tokio::test]
 async fn what_goes_down_gives_what_the_engine_gives() {
-    let house = House::open().await.expect("a lake and a server");
+    let house = House::shared().await;
     let mut flight = house.flight().await;
     for sql in WHOLE {
         let (pushed, kept) = both(&mut flight, sql).await;
@@ -171,7 +101,7 @@ async fn what_goes_down_gives_what_the_engine_gives() {
 
 #[tokio::test]
 async fn a_join_of_two_sources_reads_each_where_it_is() {
-    let house = House::open().await.expect("a lake and a server");
+    let house = House::shared().await;
     let mut flight = house.flight().await;
     let joined = |nation: &str, customer: &str| {
         format!(
@@ -204,30 +134,8 @@ async fn a_join_of_two_sources_reads_each_where_it_is() {
 }
 
 #[tokio::test]
-async fn random_statements_give_the_same_rows_pushed_and_not() {
-    let house = House::open().await.expect("a lake and a server");
-    let mut flight = house.flight().await;
-    let seed = match std::env::var("LAKEGATE_SEED") {
-        Ok(seed) => seed.parse().expect("a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("a clock")
-            .as_nanos() as u64,
-    };
-    eprintln!("seed {seed} (LAKEGATE_SEED repeats it)");
-    let mut random = Random(seed);
-    for number in 0..RANDOM {
-        let sql = random.statement();
-        let (mut pushed, mut kept) = both(&mut flight, &sql).await;
-        pushed.sort();
-        kept.sort();
-        assert_eq!(pushed, kept, "seed {seed}, statement {number}: {sql}");
-    }
-}
-
-#[tokio::test]
 async fn a_source_that_is_down_fails_its_own_queries_by_name() {
-    let mut house = House::open().await.expect("a lake and a server");
+    let mut house = House::open(&[]).await.expect("a lake and a server");
     house.postgres.stop();
     let mut flight = house.flight().await;
     let refusal = flight
@@ -240,95 +148,11 @@ async fn a_source_that_is_down_fails_its_own_queries_by_name() {
         .await
         .expect("an answer");
     assert_eq!(answer.cell(), "25");
-}
-
-/// Makes statements (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len() as u64) as usize]
-    }
-
-    /// A predicate over customers; some go down and some do not.
-    fn about_customers(&mut self) -> String {
-        match self.below(9) {
-            0 => format!(
-                "c_acctbal {} {}",
-                self.of(&["<", "<=", ">", ">=", "=", "<>"]),
-                self.below(9_000)
-            ),
-            1 => format!(
-                "c_mktsegment = '{}'",
-                self.of(&["BUILDING", "MACHINERY", "o''clock", "\\", "$1"])
-            ),
-            2 => format!(
-                "c_mktsegment IN ('{}', 'AUTOMOBILE')",
-                self.of(&["FURNITURE", "none"])
-            ),
-            3 => format!("c_custkey BETWEEN {} AND {}", self.below(500), self.below(1_500)),
-            4 => format!("c_name LIKE '%{}'", self.below(10)),
-            5 => format!("c_nationkey % {} = 0", self.below(5) + 1),
-            6 => "c_phone IS NOT NULL".to_owned(),
-            7 => format!("NOT (c_nationkey = {})", self.below(25)),
-            _ => format!("(c_acctbal < 0 OR c_custkey > {})", self.below(1_500)),
-        }
-    }
-
-    fn about_nations(&mut self) -> String {
-        match self.below(4) {
-            0 => format!("n.n_regionkey = {}", self.below(6)),
-            1 => format!(
-                "n.n_name {} '{}'",
-                self.of(&["=", "<>", "<", ">="]),
-                self.of(&["FRANCE", "KENYA", ""])
-            ),
-            2 => format!("n.n_nationkey > {}", self.below(25)),
-            _ => "n.n_comment IS NULL".to_owned(),
-        }
-    }
-
-    /// `customer` and `nation`, joined in one of many ways, filtered, and then listed or grouped.
-    fn statement(&mut self) -> String {
-        let join = self.of(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
-        let more = match self.below(3) {
-            0 => format!(" AND {}", self.about_nations()),
-            1 => format!(" AND c.c_acctbal > {}", self.below(10_000)),
-            _ => String::new(),
-        };
-        let inner = self.about_customers();
-        let from = format!(
-            "(SELECT * FROM {{p}}customer WHERE {inner}) c {join} {{p}}nation n ON c.c_nationkey = n.n_nationkey{more}"
-        );
-        let filter = match self.below(2) {
-            0 => format!(" WHERE {}", self.about_nations()),
-            _ => String::new(),
-        };
-        match self.below(5) {
-            0 => format!("SELECT c_custkey, n_name FROM {from}{filter}"),
-            1 => format!(
-                "SELECT n_name, count(*), count(c_custkey), sum(c_acctbal), min(c_name), max(c_acctbal) FROM {from}{filter} GROUP BY 1"
-            ),
-            2 => format!("SELECT DISTINCT c_mktsegment, n_regionkey FROM {from}{filter}"),
-            3 => format!(
-                "SELECT c_custkey, n_nationkey FROM {from}{filter} ORDER BY 1 {} NULLS {}, 2 NULLS FIRST LIMIT {}",
-                self.of(&["ASC", "DESC"]),
-                self.of(&["FIRST", "LAST"]),
-                self.below(20) + 1
-            ),
-            _ => format!("SELECT count(*), sum(n_nationkey + 0), max(n_name) FROM {from}{filter}"),
-        }
-    }
+    // The gateway is as ready as before.
+    let ready = reqwest::get(format!("{}/readyz", house.gateway.admin))
+        .await
+        .expect("an answer");
+    assert!(ready.status().is_success(), "{}", ready.status());
+    let text = ready.text().await.expect("text");
+    assert!(text.contains("ok lake") && text.contains("down pg: "), "{text}");
 }

@@ -16,7 +16,7 @@ use super::snippets::At;
 pub(super) fn gateway(folder: &Folder, arguments: &Arguments) -> String {
     let path = |name: &str| quoted(&folder.path(name));
     let key = toml::Value::from(format!("file:{}", folder.path("seal.key").display()));
-    format!(
+    let text = format!(
         "# Written anew by every `lakegate quickstart` on this folder.
 # `lakegate serve --config` takes it as it is; copy it before you change it.
 
@@ -53,7 +53,11 @@ warehouse = {warehouse}
         policies = path("policies.toml"),
         catalog = path("catalog.sqlite"),
         warehouse = path("warehouse"),
-    )
+    );
+    match &arguments.postgres {
+        Some(database) => text + &database.section(folder),
+        None => text,
+    }
 }
 
 /// A fresh key for tokens and tickets: what an earlier start has sealed is void.

@@ -68,11 +68,17 @@ const PARTS: [(&str, &str); 5] = [
     ("lakegate, interactive", include_str!("snippets/sql.sh")),
 ];
 
+/// The snippet for a database beside the lake. Its user is admin, who alone may read it.
+const POSTGRES: (&str, &str) = (
+    "lakegate, the tables of --postgres",
+    include_str!("snippets/postgres.sh"),
+);
+
 /// All snippets as one text, with the password of the sample's viewer in them where a client cannot read a file.
 ///
 /// # Errors
 /// The viewer has been taken out of `credentials.json`.
-pub(super) fn render(at: &At, accounts: &[Account]) -> Result<String> {
+pub(super) fn render(at: &At, accounts: &[Account], has_postgres: bool) -> Result<String> {
     let found = accounts.iter().find(|account| account.user == USER);
     let account = found.ok_or_else(|| Error::NoUser {
         path: at.credentials.clone(),
@@ -96,7 +102,7 @@ pub(super) fn render(at: &At, accounts: &[Account]) -> Result<String> {
         "\nUsers and passwords: {}\nTables: lake.gold.lineitem, orders, customer, part, partsupp, supplier, nation, region\n",
         at.credentials.display()
     );
-    for (headline, template) in PARTS {
+    for (headline, template) in PARTS.into_iter().chain(has_postgres.then_some(POSTGRES)) {
         let filled = fields.iter().fold(template.to_owned(), |filled, (field, value)| {
             filled.replace(field, value)
         });

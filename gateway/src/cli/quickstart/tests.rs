@@ -83,6 +83,11 @@ fn the_config_is_one_that_serve_takes() {
     let config = Config::parse(&text, &folder.path("gateway.toml"), &Environment::default()).unwrap();
     assert_eq!(config.listen.rest.port(), 0);
     assert_eq!(config.policies.file, folder.path("policies.toml"));
+    let with = args(&["--postgres=postgres://ada:secret@db.example/sales"]).unwrap();
+    let text = settings::gateway(&folder, &with);
+    assert!(!text.contains("secret"), "{text}");
+    let both = Config::parse(&text, &folder.path("gateway.toml"), &Environment::default()).unwrap();
+    assert_eq!(both.planner.sources.keys().collect::<Vec<_>>(), ["lake", "pg"]);
     folder.write("seal.key", &settings::seal_key().unwrap()).unwrap();
     config.seal.open(&Environment::default()).unwrap();
 }
@@ -101,9 +106,9 @@ fn snippets_have_no_gap_and_only_the_viewers_password() {
         "0.0.0.0:4711".parse().unwrap(),
         "[::1]:4712".parse().unwrap(),
     );
-    let text = snippets::render(&at, &[account("admin"), account("viewer")]).unwrap();
+    let text = snippets::render(&at, &[account("admin"), account("viewer")], true).unwrap();
     assert!(text.contains("grpc://127.0.0.1:4711") && text.contains("http://[::1]:4712/v1/sql"));
     assert!(text.contains("pw-of-viewer") && !text.contains("pw-of-admin"));
     assert!(!text.replace("-d @-", "").contains('@'), "{text}");
-    assert!(snippets::render(&at, &[]).is_err());
+    assert!(snippets::render(&at, &[], false).is_err());
 }

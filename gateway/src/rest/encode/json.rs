@@ -58,6 +58,9 @@ pub(in crate::rest) struct Rows {
     pub(in crate::rest) next_cursor: Option<String>,
     /// Names the request.
     pub(in crate::rest) request_id: String,
+    /// What each source was asked, what stayed here and why, how old the data is, and what came over.
+    #[schema(value_type = Object)]
+    pub(in crate::rest) report: Option<serde_json::Value>,
 }
 
 /// Rows in JSON, in the making.
@@ -199,6 +202,10 @@ impl Encode for Json {
         }
         out.extend_from_slice(b",\"request_id\":");
         to_writer(&mut *out, end.request_id).map_err(internal)?;
+        if let Some(report) = end.report {
+            out.extend_from_slice(b",\"report\":");
+            out.extend_from_slice(report.as_bytes());
+        }
         out.extend_from_slice(b"}\n");
         Ok(())
     }

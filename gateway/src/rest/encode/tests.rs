@@ -76,6 +76,7 @@ fn end() -> End<'static> {
         truncated: None,
         next_cursor: None,
         request_id: "r1",
+        report: None,
     }
 }
 

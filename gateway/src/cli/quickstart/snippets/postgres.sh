@@ -1,0 +1,1 @@
+@LAKEGATE@ sql --credentials @CREDENTIALS_FILE@ --user admin -c "SELECT table_schema, table_name, table_type FROM pg.information_schema.tables WHERE table_schema <> 'information_schema' ORDER BY 1, 2"
