@@ -25,6 +25,10 @@ pub enum Error {
     #[error("the bearer token has expired")]
     TokenExpired,
 
+    /// The credentials were good when the call began and have been taken back since.
+    #[error("the credentials have been revoked")]
+    Revoked,
+
     /// So many session options were set that the token would not fit into a header.
     #[error("the session options make a token of {bytes} bytes, more than {bytes_max}")]
     TokenTooLong {
@@ -114,7 +118,9 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Password | Self::Token | Self::TokenExpired => ErrorKind::Unauthenticated,
+            Self::Password | Self::Token | Self::TokenExpired | Self::Revoked => {
+                ErrorKind::Unauthenticated
+            }
             Self::TokenTooLong { .. }
             | Self::Sealed
             | Self::Document { .. }

@@ -1,6 +1,7 @@
 use super::{Authenticated, Authenticator, Config, Credentials, Identity, User, Users, hash_password};
 use crate::clock::tests::StillClock;
 use crate::error::{Error, ErrorKind};
+use crate::principal::Attributes;
 use crate::seal::Seal;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ fn user(name: &str, password: &str, roles: &[&str]) -> User {
         name: name.to_owned(),
         password_hash: hash_password(&Secret::new(password)).unwrap(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        tenant: "default".to_owned(),
+        attributes: Attributes::default(),
     }
 }
 
