@@ -31,7 +31,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Ready when every source answers; each line names a source.
+/// Ready when every source answers and the keys of every issuer are there; each line names one of them.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut status = StatusCode::OK;
     let mut text = String::new();
@@ -42,6 +42,14 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
                 status = StatusCode::SERVICE_UNAVAILABLE;
                 text.push_str(&format!("FAIL {name}: {error}\n"));
             }
+        }
+    }
+    for (name, is_open) in app.identity.issuers() {
+        if is_open {
+            text.push_str(&format!("ok issuer {name}\n"));
+        } else {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            text.push_str(&format!("FAIL issuer {name}: its keys cannot be had\n"));
         }
     }
     (status, text).into_response()

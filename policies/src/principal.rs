@@ -6,6 +6,7 @@
 mod attributes;
 mod scope;
 
+pub(crate) use attributes::is_name as is_attribute_name;
 pub use attributes::{Attribute, Attributes};
 pub use scope::{Scope, Scopes};
 
@@ -51,6 +52,18 @@ impl Principal {
     pub(crate) fn with_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
+    }
+
+    /// Whether this caller may do, see and compare at least what `other` could, as far as policies tell them apart by
+    /// what a principal is.
+    pub(crate) fn may_all_of(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && self.tenant == other.tenant
+            && self.attributes == other.attributes
+            && self.roles.is_superset(&other.roles)
+            && Scope::ALL
+                .iter()
+                .all(|scope| self.scopes.contain(*scope) || !other.scopes.contain(*scope))
     }
 
     /// The name under which the caller is known, unique in the whole house. Case matters. A user of the users file has
