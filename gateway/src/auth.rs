@@ -28,7 +28,11 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// `NoCredentials`, `Authorization` for a header that cannot be read, or the identity's refusal.
-pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated> {
+pub(crate) async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<Authenticated> {
     let credentials = credentials(headers, peer)?;
     let mut proven = app
         .identity
@@ -133,9 +137,15 @@ mod tests {
         headers.insert("authorization-bin", "QmVhcmVyIHg".parse().unwrap());
         assert!(matches!(credentials(&headers, None), Err(Error::NoCredentials)));
         headers.append(AUTHORIZATION, "Bearer a".parse().unwrap());
-        assert!(matches!(credentials(&headers, Some(&peer)), Ok(Credentials::Bearer(_))));
+        assert!(matches!(
+            credentials(&headers, Some(&peer)),
+            Ok(Credentials::Bearer(_))
+        ));
         headers.append(AUTHORIZATION, "Bearer a".parse().unwrap());
-        assert!(matches!(credentials(&headers, Some(&peer)), Err(Error::Authorization { .. })));
+        assert!(matches!(
+            credentials(&headers, Some(&peer)),
+            Err(Error::Authorization { .. })
+        ));
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub(crate) async fn serve(listener: Listener, limits: Limits, metrics: Metrics, 
         let (watcher, handshake_max) = (graceful.watcher(), limits.header_timeout);
         let work = async move {
             let _held = (place, connected);
-            if let Err(problem) = connection((stream, peer), tls, handshake_max, builder, router, watcher).await {
+            if let Err(problem) =
+                connection((stream, peer), tls, handshake_max, builder, router, watcher).await
+            {
                 tracing::debug!(%peer, problem, "connection ended");
             }
         };
@@ -139,10 +141,11 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     watcher: Watcher,
 ) -> Result<(), String> {
-    let service = TowerToHyperService::new(router.map_request(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        request
-    }));
+    let service =
+        TowerToHyperService::new(router.map_request(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request
+        }));
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();

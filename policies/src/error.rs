@@ -138,11 +138,7 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Password
-            | Self::Token
-            | Self::TokenExpired
-            | Self::Certificate
-            | Self::Revoked => {
+            Self::Password | Self::Token | Self::TokenExpired | Self::Certificate | Self::Revoked => {
                 ErrorKind::Unauthenticated
             }
             Self::TokenTooLong { .. }

@@ -178,7 +178,12 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Setting`] for a value of the config.
-    pub fn with_users(config: &Config, users: Users, secrets: Secrets, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn with_users(
+        config: &Config,
+        users: Users,
+        secrets: Secrets,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         config.validate()?;
         let accounts = Accounts {
             users,

@@ -34,7 +34,9 @@ pub use decide::PolicySet;
 pub use decision::{Allowance, Decision};
 pub use error::{Error, ErrorKind, Result};
 pub use fence::Fence;
-pub use identity::{Authenticated, Authenticator, Credentials, Identity, Pepper, Secrets, Shown, hash_password};
+pub use identity::{
+    Authenticated, Authenticator, Credentials, Identity, Pepper, Secrets, Shown, hash_password,
+};
 pub use principal::{Attribute, Attributes, Principal, Scope, Scopes};
 pub use seal::Seal;
 pub use secret::Secret;

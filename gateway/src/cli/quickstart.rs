@@ -42,8 +42,8 @@ Examples:
   lakegate quickstart --dir /tmp/lake --scale 1
   lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --admin 127.0.0.1:0
 
-DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml and
-policies.toml, pepper (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
+DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml, policies.toml
+and pepper (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
 
 Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
 pub(super) struct Arguments {

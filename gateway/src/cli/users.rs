@@ -78,9 +78,11 @@ pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(),
                 let added = is_new.then_some(user);
                 write(path, before.iter().cloned().chain(added), is_new)
             })?;
-            is_new
-                .then_some(())
-                .ok_or_else(|| problem(format!("there is a user '{name}'; `lakegate users passwd` changes the password")))
+            is_new.then_some(()).ok_or_else(|| {
+                problem(format!(
+                    "there is a user '{name}'; `lakegate users passwd` changes the password"
+                ))
+            })
         }
         Command::Passwd { name } => {
             let hash = hash_password(&password()?)?;
@@ -143,7 +145,9 @@ fn password() -> Result<Secret, Failure> {
         Secret::new(line.trim_end_matches(['\r', '\n']))
     };
     if given.expose().chars().count() < LETTERS_MIN {
-        return Err(problem(format!("a password has at least {LETTERS_MIN} characters")));
+        return Err(problem(format!(
+            "a password has at least {LETTERS_MIN} characters"
+        )));
     }
     Ok(given)
 }

@@ -79,10 +79,18 @@ impl TlsDoor {
 fn marks(config: &Tls) -> Vec<Mark> {
     let mark = |path: &PathBuf| {
         let metadata = fs::metadata(path).ok()?;
-        Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+        Some((
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        ))
     };
     let files = [&config.certificate, &config.key, &config.client_ca];
-    files.into_iter().map(|path| path.as_ref().and_then(mark)).collect()
+    files
+        .into_iter()
+        .map(|path| path.as_ref().and_then(mark))
+        .collect()
 }
 
 fn bad(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -130,8 +138,7 @@ fn verifier(path: &Path, is_required: bool) -> Result<Arc<dyn ClientCertVerifier
     for authority in certificates(path)? {
         roots.add(authority).map_err(|error| bad(path, &error))?;
     }
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
     let builder = match is_required {
         true => builder,
         false => builder.allow_unauthenticated(),

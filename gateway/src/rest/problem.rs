@@ -60,7 +60,9 @@ impl Refusal {
             request_id: id.to_owned(),
             hint: answer.hint,
             // Whole seconds, and not one too early.
-            retry_after: answer.retry_after.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64),
+            retry_after: answer
+                .retry_after
+                .map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64),
             line,
             column,
         }

@@ -21,7 +21,7 @@
 
 mod text;
 
-pub use text::{ID_LETTERS, Pepper};
+pub use text::Pepper;
 
 use crate::document;
 use crate::error::{Error, Result};
@@ -141,7 +141,9 @@ impl ApiKeys {
             let reason = if !text::is_id(&id) {
                 Some("a key has an id that is not 12 letters and digits".to_owned())
             } else if !is_service(&key.service) {
-                Some(format!("key `{id}` has a service that is not 1 to 64 plain letters"))
+                Some(format!(
+                    "key `{id}` has a service that is not 1 to 64 plain letters"
+                ))
             } else if !text::is_mac(&key.mac) {
                 Some(format!("the mac of key `{id}` is not 32 bytes in base64"))
             } else if by_id.insert(id.clone(), key).is_some() {
@@ -180,7 +182,9 @@ impl ApiKeys {
             reason,
         };
         if !is_service(&purpose.service) {
-            return Err(refused("must be 1 to 64 letters, digits, `-`, `_` or `.`".to_owned()));
+            return Err(refused(
+                "must be 1 to 64 letters, digits, `-`, `_` or `.`".to_owned(),
+            ));
         }
         let is_its = |key: &&ApiKey| key.service == purpose.service && key.is_live(now);
         if self.iter().filter(is_its).count() >= LIVE_MAX {

@@ -107,7 +107,9 @@ impl Attempts {
         state.all = less(state.all, self.in_all);
         state.users.insert(user, less(of_user, self.per_user));
         if let Some(address) = address {
-            state.addresses.insert(address, less(of_address, self.per_address));
+            state
+                .addresses
+                .insert(address, less(of_address, self.per_address));
         }
         Ok(Attempt {
             attempts: self,
@@ -231,7 +233,11 @@ mod tests {
             Some(Duration::from_secs(3))
         );
         clock.pass(Duration::from_secs(20));
-        assert_eq!(refused(&attempts, "ada", from("10.0.0.9")), None, "room comes back");
+        assert_eq!(
+            refused(&attempts, "ada", from("10.0.0.9")),
+            None,
+            "room comes back"
+        );
         assert!(refused(&attempts, "ada", from("10.0.0.9")).is_some());
     }
 
@@ -243,11 +249,17 @@ mod tests {
             attempts.begin("ada", from("10.0.0.1")).unwrap().forgive();
         }
         for index in 0..1_000 {
-            if attempts.begin(&format!("u{index}"), from(&format!("10.0.{}.1", index % 256))).is_err() {
+            if attempts
+                .begin(&format!("u{index}"), from(&format!("10.0.{}.1", index % 256)))
+                .is_err()
+            {
                 clock.pass(Duration::from_secs(3));
             }
         }
         let state = attempts.state();
-        assert!(state.users.len() <= 41 && state.addresses.len() <= 41, "{state:?}");
+        assert!(
+            state.users.len() <= 41 && state.addresses.len() <= 41,
+            "{state:?}"
+        );
     }
 }

@@ -44,7 +44,10 @@ impl Certificate {
                 reason: reason.to_owned(),
             })
         };
-        let named = self.san.strip_prefix("uri:").or_else(|| self.san.strip_prefix("dns:"));
+        let named = self
+            .san
+            .strip_prefix("uri:")
+            .or_else(|| self.san.strip_prefix("dns:"));
         match named {
             Some(rest) if !rest.is_empty() && !rest.contains('*') => {}
             _ => return fault("san", "must be `uri:` or `dns:` and a name without `*`"),

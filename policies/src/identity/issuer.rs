@@ -61,7 +61,12 @@ impl Issuers {
     pub(super) fn new(config: &BTreeMap<String, Issuer>, clock: &Arc<dyn Clock>) -> Result<Self> {
         let mut by_url = BTreeMap::new();
         for (name, issuer) in config {
-            let keys = KeyRing::new(name, issuer, Arc::new(fetch::Http::new(issuer)?), Arc::clone(clock));
+            let keys = KeyRing::new(
+                name,
+                issuer,
+                Arc::new(fetch::Http::new(issuer)?),
+                Arc::clone(clock),
+            );
             let trusted = Trusted {
                 name: name.clone(),
                 config: issuer.clone(),
@@ -102,11 +107,17 @@ impl Issuers {
         if !token.is_signed_by(&key) {
             return Err(Error::Token);
         }
-        let principal = claims.principal(&trusted.name, &trusted.config).map_err(|problem| {
-            // Only a token that the issuer has signed comes here, so the log cannot be flooded from outside.
-            tracing::warn!(issuer = trusted.name, problem, "a token's claims do not fit the config");
-            Error::Token
-        })?;
+        let principal = claims
+            .principal(&trusted.name, &trusted.config)
+            .map_err(|problem| {
+                // Only a token that the issuer has signed comes here, so the log cannot be flooded from outside.
+                tracing::warn!(
+                    issuer = trusted.name,
+                    problem,
+                    "a token's claims do not fit the config"
+                );
+                Error::Token
+            })?;
         Ok(Proven {
             principal,
             issuer: trusted.name.clone(),

@@ -143,9 +143,16 @@ impl Register {
 fn marks(config: &Config) -> Vec<Mark> {
     let mark = |path: &PathBuf| {
         let metadata = fs::metadata(path).ok()?;
-        Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+        Some((
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        ))
     };
-    [&config.users, &config.keys, &config.revocations].map(mark).to_vec()
+    [&config.users, &config.keys, &config.revocations]
+        .map(mark)
+        .to_vec()
 }
 
 #[derive(Debug)]
@@ -166,7 +173,8 @@ impl Fence for Standing {
             return Ok(());
         }
         let holds = self.register.accounts().uphold(&self.proof);
-        self.seen.store(if holds { generation } else { FALLEN }, Ordering::Relaxed);
+        self.seen
+            .store(if holds { generation } else { FALLEN }, Ordering::Relaxed);
         match holds {
             true => Ok(()),
             false => Err(Error::Revoked),

@@ -72,11 +72,17 @@ impl Revocations {
         let written: Written = document::read(text, path)?;
         let mut subjects = BTreeMap::new();
         for entry in written.subject {
-            let latest = subjects.entry((entry.issuer, entry.subject)).or_insert(entry.before);
+            let latest = subjects
+                .entry((entry.issuer, entry.subject))
+                .or_insert(entry.before);
             *latest = entry.before.max(*latest);
         }
         Ok(Self {
-            tokens: written.token.into_iter().map(|token| (token.issuer, token.id)).collect(),
+            tokens: written
+                .token
+                .into_iter()
+                .map(|token| (token.issuer, token.id))
+                .collect(),
             subjects,
         })
     }

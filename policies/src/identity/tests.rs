@@ -1,6 +1,6 @@
 use super::{
-    ApiKeys, Authenticated, Authenticator, Config, Credentials, Identity, Pepper, Purpose, Secrets, Shown, User, Users,
-    hash_password,
+    ApiKeys, Authenticated, Authenticator, Config, Credentials, Identity, Pepper, Purpose, Secrets, Shown,
+    User, Users, hash_password,
 };
 use crate::clock::tests::StillClock;
 use crate::error::{Error, ErrorKind};
@@ -177,17 +177,36 @@ async fn a_session_slides_with_its_use_and_ends_at_its_bound() {
         assert_eq!(found.shown, Shown::Session);
         if round > 0 {
             let idle = house.identity.authenticate(&bearer(quiet.as_str()), None).await;
-            assert!(matches!(idle, Err(Error::TokenExpired)), "nobody used it: {round}");
+            assert!(
+                matches!(idle, Err(Error::TokenExpired)),
+                "nobody used it: {round}"
+            );
         }
     }
     // A token minted now within the session does not outlive the session.
-    let session = house.identity.authenticate(&bearer(token.as_str()), None).await.unwrap().session;
-    let renewed = house.identity.mint(&principal, session, &BTreeMap::new()).unwrap();
+    let session = house
+        .identity
+        .authenticate(&bearer(token.as_str()), None)
+        .await
+        .unwrap()
+        .session;
+    let renewed = house
+        .identity
+        .mint(&principal, session, &BTreeMap::new())
+        .unwrap();
     house.clock.pass(minutes(5));
-    house.identity.authenticate(&bearer(renewed.as_str()), None).await.unwrap();
+    house
+        .identity
+        .authenticate(&bearer(renewed.as_str()), None)
+        .await
+        .unwrap();
     house.clock.pass(minutes(1));
     for token in [token, renewed] {
-        let error = house.identity.authenticate(&bearer(token), None).await.unwrap_err();
+        let error = house
+            .identity
+            .authenticate(&bearer(token), None)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::TokenExpired), "{error:?}");
     }
 }
@@ -197,13 +216,28 @@ async fn a_session_that_slept_is_over_also_for_its_renewed_tokens() {
     let house = house([user("ada", "lovelace", &[])]);
     let principal = login(&house.identity, "ada", "lovelace").await.principal;
     let token = house.identity.mint(&principal, None, &BTreeMap::new()).unwrap();
-    let found = house.identity.authenticate(&bearer(token.as_str()), None).await.unwrap();
+    let found = house
+        .identity
+        .authenticate(&bearer(token.as_str()), None)
+        .await
+        .unwrap();
     house.clock.pass(Duration::from_secs(14 * 60 + 59));
-    house.identity.authenticate(&bearer(token.as_str()), None).await.unwrap();
-    let renewed = house.identity.mint(&principal, found.session, &BTreeMap::new()).unwrap();
+    house
+        .identity
+        .authenticate(&bearer(token.as_str()), None)
+        .await
+        .unwrap();
+    let renewed = house
+        .identity
+        .mint(&principal, found.session, &BTreeMap::new())
+        .unwrap();
     house.clock.pass(Duration::from_secs(15 * 60));
     for token in [token, renewed] {
-        let error = house.identity.authenticate(&bearer(token), None).await.unwrap_err();
+        let error = house
+            .identity
+            .authenticate(&bearer(token), None)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::TokenExpired), "{error:?}");
     }
 }
@@ -216,11 +250,17 @@ async fn options_in_a_cookie_are_for_their_subject_and_no_credential() {
     let options = BTreeMap::from([("schema".to_owned(), "gold".to_owned())]);
     let cookie = house.identity.close_options(&ada, &options).unwrap();
     assert_eq!(house.identity.open_options(&ada, &cookie).unwrap(), options);
-    assert!(matches!(house.identity.open_options(&bob, &cookie), Err(Error::Token)));
+    assert!(matches!(
+        house.identity.open_options(&bob, &cookie),
+        Err(Error::Token)
+    ));
     let shown = house.identity.authenticate(&bearer(cookie.as_str()), None).await;
     assert!(matches!(shown, Err(Error::Token)));
     house.clock.pass(Duration::from_secs(12 * 60 * 60));
-    assert!(matches!(house.identity.open_options(&ada, &cookie), Err(Error::TokenExpired)));
+    assert!(matches!(
+        house.identity.open_options(&ada, &cookie),
+        Err(Error::TokenExpired)
+    ));
 }
 
 #[tokio::test]
@@ -244,7 +284,10 @@ async fn guessing_is_bounded_by_name_and_leaves_whoever_is_in_alone() {
             }
         }
     }
-    assert!(refused.iter().all(|wait| *wait == refused[0]), "known and unknown alike: {refused:?}");
+    assert!(
+        refused.iter().all(|wait| *wait == refused[0]),
+        "known and unknown alike: {refused:?}"
+    );
     login(&house.identity, "ada", "lovelace").await;
     login(&house.identity, "bob", "builder").await;
 }
@@ -266,10 +309,7 @@ async fn any_damage_to_a_token_gives_one_and_the_same_error() {
         damaged.push(String::from_utf8(bytes).unwrap());
         damaged.push(token[..position].to_owned());
     }
-    let foreign = house
-        .seal
-        .seal("ticket", b"{\"s\":\"ada\"}")
-        .unwrap();
+    let foreign = house.seal.seal("ticket", b"{\"s\":\"ada\"}").unwrap();
     damaged.push(base64::Engine::encode(
         &base64::engine::general_purpose::URL_SAFE_NO_PAD,
         foreign,
@@ -319,8 +359,14 @@ async fn what_is_taken_back_ends_running_answers_and_nothing_else_does() {
     assert!(!identity.has_changed());
     let of_ada = login(&identity, "ada", "lovelace").await;
     let of_bob = login(&identity, "bob", "builder").await;
-    let of_etl = identity.authenticate(&Credentials::Bearer(etl_key.clone()), None).await.unwrap();
-    let of_bi = identity.authenticate(&Credentials::Bearer(bi_key), None).await.unwrap();
+    let of_etl = identity
+        .authenticate(&Credentials::Bearer(etl_key.clone()), None)
+        .await
+        .unwrap();
+    let of_bi = identity
+        .authenticate(&Credentials::Bearer(bi_key), None)
+        .await
+        .unwrap();
     assert_eq!(of_etl.shown, Shown::ApiKey { id: etl.clone() });
     let standing = |expected: [bool; 4]| {
         let found = [&of_ada, &of_bob, &of_etl, &of_bi].map(|caller| caller.fence.check().is_ok());
@@ -344,7 +390,10 @@ async fn what_is_taken_back_ends_running_answers_and_nothing_else_does() {
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         ..user.clone()
     };
-    write_users(&config.users, [roles(&ada, &["a", "b", "c"]), roles(&bob, &["d"])]);
+    write_users(
+        &config.users,
+        [roles(&ada, &["a", "b", "c"]), roles(&bob, &["d"])],
+    );
     identity.reload().unwrap();
     standing([true, true, false, true]);
     write_users(&config.users, [roles(&ada, &["b", "c"]), bob.clone()]);
@@ -386,7 +435,10 @@ async fn a_token_ends_with_its_account_and_with_its_password() {
         now.principal.roles().iter().eq(["reader"]),
         "roles are those of now"
     );
-    assert!(matches!(identity.authenticate(&of_bob, None).await, Err(Error::Token)));
+    assert!(matches!(
+        identity.authenticate(&of_bob, None).await,
+        Err(Error::Token)
+    ));
     let remembered = identity.authenticate(&basic("bob", "builder"), None).await;
     assert!(
         matches!(remembered, Err(Error::Password)),
@@ -395,7 +447,10 @@ async fn a_token_ends_with_its_account_and_with_its_password() {
 
     write_users(&path, [bob]);
     identity.reload().unwrap();
-    assert!(matches!(identity.authenticate(&of_ada, None).await, Err(Error::Token)));
+    assert!(matches!(
+        identity.authenticate(&of_ada, None).await,
+        Err(Error::Token)
+    ));
     assert!(matches!(
         identity.mint(&ada_in, None, &BTreeMap::new()),
         Err(Error::Token)

@@ -129,7 +129,9 @@ impl Users {
                 ));
             }
             if user.tenant.is_empty() || user.tenant.contains(char::is_control) {
-                return Err(format!("the tenant of user `{name}` is empty or holds a control character"));
+                return Err(format!(
+                    "the tenant of user `{name}` is empty or holds a control character"
+                ));
             }
             password::check_cost(&user.password_hash)
                 .map_err(|reason| format!("the password_hash of user `{name}` {reason}"))?;

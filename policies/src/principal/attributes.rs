@@ -53,7 +53,10 @@ impl Attribute {
 
 /// The attributes of one caller, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<String, Attribute>", into = "BTreeMap<String, Attribute>")]
+#[serde(
+    try_from = "BTreeMap<String, Attribute>",
+    into = "BTreeMap<String, Attribute>"
+)]
 pub struct Attributes(BTreeMap<String, Attribute>);
 
 impl Attributes {
@@ -63,7 +66,10 @@ impl Attributes {
     /// A sentence that names the attribute at fault and repeats no value.
     pub fn of(map: BTreeMap<String, Attribute>) -> Result<Self, String> {
         if map.len() > COUNT_MAX {
-            return Err(format!("there are {} attributes, more than {COUNT_MAX}", map.len()));
+            return Err(format!(
+                "there are {} attributes, more than {COUNT_MAX}",
+                map.len()
+            ));
         }
         for (name, value) in &map {
             if !is_name(name) {
@@ -111,7 +117,10 @@ impl From<Attributes> for BTreeMap<String, Attribute> {
 /// Whether a name can stand in a policy without quotes.
 pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
-        && name.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|first| first.is_ascii_lowercase())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
@@ -130,7 +139,8 @@ mod tests {
     fn each_type_is_read_as_it_is_written() {
         let text = "region = \"eu\"\nlevel = 3\ntrusted = true\nregions = [\"us\", \"eu\", \"us\"]\nyears = [2, 1]\nnone = []\n";
         let found: Attributes = toml::from_str(text).unwrap();
-        let texts = |members: &[&str]| Attribute::Texts(members.iter().map(|text| (*text).to_owned()).collect());
+        let texts =
+            |members: &[&str]| Attribute::Texts(members.iter().map(|text| (*text).to_owned()).collect());
         assert_eq!(found.get("region"), Some(&Attribute::Text("eu".to_owned())));
         assert_eq!(found.get("level"), Some(&Attribute::Integer(3)));
         assert_eq!(found.get("trusted"), Some(&Attribute::Boolean(true)));
@@ -160,7 +170,11 @@ mod tests {
             assert!(error.contains(reason) && !error.contains("s3cret"), "{error}");
         }
         let crowd = (0..33).map(|index| (format!("a{index}"), Attribute::Integer(index)));
-        assert!(Attributes::of(crowd.collect()).unwrap_err().contains("33 attributes"));
+        assert!(
+            Attributes::of(crowd.collect())
+                .unwrap_err()
+                .contains("33 attributes")
+        );
         one("a_1", Attribute::Integer(1)).unwrap();
     }
 }

@@ -35,10 +35,19 @@ fn a_key_opens_as_what_it_was_made_for_and_only_with_its_pepper() {
     assert_eq!((principal.subject(), principal.tenant()), ("service:etl", "acme"));
     assert!(principal.scopes().contain(Scope::Metadata) && !principal.scopes().contain(Scope::Select));
     for other in [Some(pepper(2)), None] {
-        assert!(matches!(keys.check(&text, other.as_ref(), now), Err(Error::Token)));
+        assert!(matches!(
+            keys.check(&text, other.as_ref(), now),
+            Err(Error::Token)
+        ));
     }
-    let stranger = ApiKeys::default().create(purpose("etl"), &pepper(1), now).unwrap().1;
-    assert!(matches!(keys.check(&stranger, Some(&pepper(1)), now), Err(Error::Token)));
+    let stranger = ApiKeys::default()
+        .create(purpose("etl"), &pepper(1), now)
+        .unwrap()
+        .1;
+    assert!(matches!(
+        keys.check(&stranger, Some(&pepper(1)), now),
+        Err(Error::Token)
+    ));
 }
 
 #[test]
@@ -68,7 +77,10 @@ fn a_service_has_two_live_keys_at_most() {
     let mut keys = ApiKeys::default();
     let (first, _) = keys.create(purpose("etl"), &pepper(1), now).unwrap();
     keys.create(purpose("etl"), &pepper(1), now).unwrap();
-    let error = keys.create(purpose("etl"), &pepper(1), now).unwrap_err().to_string();
+    let error = keys
+        .create(purpose("etl"), &pepper(1), now)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("has 2 live keys; revoke one first"), "{error}");
     keys.create(purpose("bi"), &pepper(1), now).unwrap();
     assert!(keys.revoke(&first, now));
@@ -80,17 +92,30 @@ fn a_service_has_two_live_keys_at_most() {
 fn a_bad_keys_file_is_refused_with_the_key_and_without_the_mac() {
     let mac = base64::engine::general_purpose::STANDARD.encode([7; 32]);
     let entry = |id: &str, mac: &str| {
-        format!("[[key]]\nid = \"{id}\"\nservice = \"etl\"\nmac = \"{mac}\"\ncreated = \"2026-01-05T08:00:00Z\"\n")
+        format!(
+            "[[key]]\nid = \"{id}\"\nservice = \"etl\"\nmac = \"{mac}\"\ncreated = \"2026-01-05T08:00:00Z\"\n"
+        )
     };
     let id = "Qh3v8Yz0Lr5T";
     for (text, reason) in [
         (entry("short", &mac), "an id that is not 12 letters"),
-        (entry(id, "hunter2"), "the mac of key `Qh3v8Yz0Lr5T` is not 32 bytes"),
+        (
+            entry(id, "hunter2"),
+            "the mac of key `Qh3v8Yz0Lr5T` is not 32 bytes",
+        ),
         (entry(id, &mac).repeat(2), "two keys have the id `Qh3v8Yz0Lr5T`"),
-        (format!("{}scopes = [\"all\"]\n", entry(id, &mac)), "unknown variant `all`"),
-        (format!("{}secret = \"x\"\n", entry(id, &mac)), "unknown field `secret`"),
+        (
+            format!("{}scopes = [\"all\"]\n", entry(id, &mac)),
+            "unknown variant `all`",
+        ),
+        (
+            format!("{}secret = \"x\"\n", entry(id, &mac)),
+            "unknown field `secret`",
+        ),
     ] {
-        let error = ApiKeys::parse(&text, Path::new("keys.toml")).unwrap_err().to_string();
+        let error = ApiKeys::parse(&text, Path::new("keys.toml"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(reason), "{error}");
         assert!(!error.contains(&mac) && !error.contains("hunter2"), "{error}");
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Letters of an id: 71 bits, so that two ids never meet.
-pub const ID_LETTERS: usize = 12;
+const ID_LETTERS: usize = 12;
 
 /// Letters of a secret: 256 bits.
 const SECRET_LETTERS: usize = 43;
@@ -53,7 +53,12 @@ impl Parts {
 
     /// As it is shown to its owner.
     pub(super) fn written(&self) -> Secret {
-        Secret::new(format!("lg_{}_{}_{}", self.id, self.secret.as_str(), self.check()))
+        Secret::new(format!(
+            "lg_{}_{}_{}",
+            self.id,
+            self.secret.as_str(),
+            self.check()
+        ))
     }
 
     fn check(&self) -> String {

@@ -196,7 +196,10 @@ impl Issuer {
             })
         };
         if !is_attribute_name(name) {
-            return fault("issuer", "its section has a name that is not 1 to 64 of a-z, 0-9 and _");
+            return fault(
+                "issuer",
+                "its section has a name that is not 1 to 64 of a-z, 0-9 and _",
+            );
         }
         for (key, url) in [("issuer", Some(&self.issuer)), ("jwks", self.jwks.as_ref())] {
             if let Some(reason) = url.and_then(|url| url_fault(url)) {
@@ -213,19 +216,25 @@ impl Issuer {
             return fault("types", "must have at least one");
         }
         if self.tenant_claim.is_some() == self.tenants.is_empty() {
-            return fault("tenants", "lists what tenant_claim may name; the two belong together");
+            return fault(
+                "tenants",
+                "lists what tenant_claim may name; the two belong together",
+            );
         }
         if self.tenant.as_deref() == Some("") || self.tenants.contains("") {
             return fault("tenant", "is empty");
         }
-        if self.roles_claim.is_some() != !self.roles.is_empty() {
+        if self.roles_claim.is_some() == self.roles.is_empty() {
             return fault("roles", "and roles_claim belong together");
         }
         if self.roles.len().max(self.audiences.len()).max(self.tenants.len()) > LIST_MAX {
             return fault("roles", "a list has more than 1000 entries");
         }
         if let Some(name) = self.attributes.keys().find(|name| !is_attribute_name(name)) {
-            return fault(&format!("attributes.{name}"), "is not 1 to 64 of a-z, 0-9 and _, a letter first");
+            return fault(
+                &format!("attributes.{name}"),
+                "is not 1 to 64 of a-z, 0-9 and _, a letter first",
+            );
         }
         self.validate_times(&fault)
     }

@@ -81,7 +81,9 @@ impl Http {
 
     async fn discover(&self) -> std::result::Result<String, String> {
         let base = self.issuer.trim_end_matches('/');
-        let (bytes, _) = self.get(&format!("{base}/.well-known/openid-configuration")).await?;
+        let (bytes, _) = self
+            .get(&format!("{base}/.well-known/openid-configuration"))
+            .await?;
         let found: Discovery = serde_json::from_slice(&bytes)
             .map_err(|error| format!("the discovery document cannot be read: {error}"))?;
         if found.issuer != self.issuer {
@@ -92,7 +94,9 @@ impl Http {
         }
         let origin = |text: &str| Url::parse(text).map(|url| url.origin()).ok();
         if origin(&found.jwks_uri) != origin(&self.issuer) {
-            return Err("the discovered jwks_uri lies elsewhere; if that is right, set it as `jwks`".to_owned());
+            return Err(
+                "the discovered jwks_uri lies elsewhere; if that is right, set it as `jwks`".to_owned(),
+            );
         }
         Ok(found.jwks_uri)
     }

@@ -128,7 +128,11 @@ fn key(jwk: &Jwk) -> Result<Key, &'static str> {
         return Err("it is not for signatures");
     }
     let verifies = |operations: &Vec<String>| operations.iter().any(|operation| operation == "verify");
-    if jwk.key_ops.as_ref().is_some_and(|operations| !verifies(operations)) {
+    if jwk
+        .key_ops
+        .as_ref()
+        .is_some_and(|operations| !verifies(operations))
+    {
         return Err("it is not for verifying");
     }
     let algorithm = match &jwk.alg {

@@ -57,7 +57,12 @@ pub(super) struct KeyRing {
 }
 
 impl KeyRing {
-    pub(super) fn new(name: &str, issuer: &Issuer, source: Arc<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        issuer: &Issuer,
+        source: Arc<dyn KeySource>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             source,

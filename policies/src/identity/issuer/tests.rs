@@ -1,7 +1,9 @@
 use super::{Algorithm, AttributeClaim, AttributeType, Issuer};
 use crate::clock::tests::StillClock;
 use crate::error::Error;
-use crate::identity::{Authenticated, Authenticator as _, Config, Credentials, Identity, Secrets, Shown, Users};
+use crate::identity::{
+    Authenticated, Authenticator as _, Config, Credentials, Identity, Secrets, Shown, Users,
+};
 use crate::principal::Attribute;
 use crate::seal::Seal;
 use crate::secret::Secret;
@@ -13,7 +15,6 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +38,8 @@ struct Keys {
 
 impl Keys {
     fn new() -> Self {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         Self {
             rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
             p256: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap(),
@@ -69,12 +71,21 @@ impl Keys {
         let message = format!("{}.{}", encoded(header), encoded(claims));
         let random = SystemRandom::new();
         let signature = match algorithm {
-            "ES256" => self.p256.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
+            "ES256" => self
+                .p256
+                .sign(&random, message.as_bytes())
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             other => {
                 let mut signature = vec![0; self.rsa.public_modulus_len()];
                 let outcome = match other {
-                    "PS256" => self.rsa.sign(&RSA_PSS_SHA256, &random, message.as_bytes(), &mut signature),
-                    _ => self.rsa.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature),
+                    "PS256" => self
+                        .rsa
+                        .sign(&RSA_PSS_SHA256, &random, message.as_bytes(), &mut signature),
+                    _ => self
+                        .rsa
+                        .sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature),
                 };
                 outcome.unwrap();
                 signature
@@ -112,7 +123,8 @@ impl Door {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = Vec::new();
                 let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read == 1) {
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read == 1)
+                {
                     head.push(byte[0]);
                 }
                 let is_discovery = head.starts_with(b"GET /.well-known/openid-configuration ");
@@ -123,7 +135,11 @@ impl Door {
                         keys.lock().unwrap().to_string()
                     }
                 };
-                let status = if *is_down.lock().unwrap() { "503 Service Unavailable" } else { "200 OK" };
+                let status = if *is_down.lock().unwrap() {
+                    "503 Service Unavailable"
+                } else {
+                    "200 OK"
+                };
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                     body.len()
@@ -168,7 +184,10 @@ fn config(url: &str) -> Issuer {
         attributes: BTreeMap::from([
             ("region".to_owned(), claim("/org/region", AttributeType::Text)),
             ("level".to_owned(), claim("level", AttributeType::Integer)),
-            ("sites".to_owned(), claim("https://acme.example/sites", AttributeType::Texts)),
+            (
+                "sites".to_owned(),
+                claim("https://acme.example/sites", AttributeType::Texts),
+            ),
         ]),
         ..Issuer::default()
     }
@@ -193,7 +212,8 @@ impl House {
             seal: Arc::new(Seal::random().unwrap()),
             pepper: None,
         };
-        let identity = Identity::with_users(&config, Users::default(), secrets, Arc::clone(&clock) as _).unwrap();
+        let identity =
+            Identity::with_users(&config, Users::default(), secrets, Arc::clone(&clock) as _).unwrap();
         Self {
             identity,
             clock,
@@ -259,7 +279,10 @@ async fn a_good_token_gives_the_principal_that_the_config_makes_of_it() {
     assert_eq!((principal.subject(), principal.tenant()), ("corp:7f3a", "acme"));
     assert!(principal.roles().iter().eq(["data_viewer"]), "{principal:?}");
     let sites = Attribute::Texts(["zrh".to_owned(), "ber".to_owned()].into());
-    assert_eq!(principal.attributes().get("region"), Some(&Attribute::Text("eu".to_owned())));
+    assert_eq!(
+        principal.attributes().get("region"),
+        Some(&Attribute::Text("eu".to_owned()))
+    );
     assert_eq!(principal.attributes().get("level"), Some(&Attribute::Integer(3)));
     assert_eq!(principal.attributes().get("sites"), Some(&sites));
     let shown = Shown::Token {
@@ -267,7 +290,10 @@ async fn a_good_token_gives_the_principal_that_the_config_makes_of_it() {
         id: Some("t-1".to_owned()),
     };
     assert_eq!(found.shown, shown);
-    assert!(house.identity.mint(principal, None, &BTreeMap::new()).is_err(), "no session grows out of it");
+    assert!(
+        house.identity.mint(principal, None, &BTreeMap::new()).is_err(),
+        "no session grows out of it"
+    );
 
     let other = house.keys.sign(
         &json!({"alg": "ES256", "kid": "e1", "typ": "application/at+jwt"}),

@@ -55,7 +55,11 @@ impl<'a> Token<'a> {
         if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
             return Err(Error::Token);
         }
-        if header.kid.as_ref().is_some_and(|kid| kid.len() > KEY_ID_BYTES_MAX) {
+        if header
+            .kid
+            .as_ref()
+            .is_some_and(|kid| kid.len() > KEY_ID_BYTES_MAX)
+        {
             return Err(Error::Token);
         }
         // The signature is decoded where it is checked; that it is base64url is known before a key is fetched.

@@ -147,7 +147,10 @@ async fn an_outage_is_lived_through_for_a_day_and_no_longer() {
     assert!(!bench.ring.is_open());
     assert!(matches!(bench.ask("k1").await, Err(Error::Issuer { .. })));
     bench.shut(false);
-    assert!(matches!(bench.ask("k1").await, Err(Error::Issuer { .. })), "the next fetch is not due yet");
+    assert!(
+        matches!(bench.ask("k1").await, Err(Error::Issuer { .. })),
+        "the next fetch is not due yet"
+    );
     bench.pass(30);
     bench.ask("k1").await.unwrap();
 }
