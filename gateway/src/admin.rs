@@ -31,9 +31,10 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Ready while the process serves; each line names a source and whether it answers. A source that is down fails its own
-/// queries: taking the gateways out of service for it would fail all others as well.
+/// Ready while the process serves and the keys of every issuer are there; each line names a source or an issuer. A source
+/// that is down fails its own queries: taking the gateways out of service for it would fail all others as well.
 async fn ready(State(app): State<Arc<App>>) -> Response {
+    let mut status = StatusCode::OK;
     let mut text = String::new();
     for (name, outcome) in app.engine.check().await {
         match outcome {
@@ -41,5 +42,13 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             Err(error) => text.push_str(&format!("down {name}: {error}\n")),
         }
     }
-    text.into_response()
+    for (name, is_open) in app.identity.issuers() {
+        if is_open {
+            text.push_str(&format!("ok issuer {name}\n"));
+        } else {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            text.push_str(&format!("FAIL issuer {name}: its keys cannot be had\n"));
+        }
+    }
+    (status, text).into_response()
 }

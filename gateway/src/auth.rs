@@ -1,16 +1,19 @@
 //! Credentials out of a call's headers, and who they prove. The same for gRPC and HTTP, since gRPC metadata are headers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
-use policies::{Authenticated, Authenticator, Credentials, Secret};
+use policies::{Authenticated, Authenticator, Credentials, Principal, Secret};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::peer::Peer;
 
 /// The cookie that carries session options for clients that keep cookies and not tokens (the JDBC driver).
 pub(crate) const SESSION_COOKIE: &str = "lakegate_session";
@@ -25,21 +28,40 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// `NoCredentials`, `Authorization` for a header that cannot be read, or the identity's refusal.
-pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Authenticated> {
-    let credentials = credentials(headers)?;
-    let mut proven = app.identity.authenticate(&credentials).await?;
-    if let Some(options) = cookie_options(app, headers, proven.principal.subject()).await {
+pub(crate) async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<Authenticated> {
+    let credentials = credentials(headers, peer)?;
+    let mut proven = app
+        .identity
+        .authenticate(&credentials, peer.map(Peer::ip))
+        .await?;
+    if let Some(options) = cookie_options(app, headers, &proven.principal) {
         proven.options.extend(options);
     }
     Ok(proven)
 }
 
-/// The credentials of the authorization header.
+/// The credentials of the authorization header, or the certificate of a caller who sends no such header. Nothing else is
+/// looked at: a header that a proxy might have written names nobody here.
 ///
 /// # Errors
-/// `NoCredentials` when there is no such header, `Authorization` when it is neither Basic nor Bearer.
-pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials> {
-    let header = headers.get(AUTHORIZATION).ok_or(Error::NoCredentials)?;
+/// `NoCredentials` when there is neither, `Authorization` when the header is neither Basic nor Bearer, or is there twice.
+pub(crate) fn credentials(headers: &HeaderMap, peer: Option<&Peer>) -> Result<Credentials> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = given.next() else {
+        let certificate = peer.and_then(|peer| peer.certificate.as_ref());
+        let shown = |der: &Arc<CertificateDer<'static>>| Credentials::Certificate(der.to_vec());
+        return certificate.map(shown).ok_or(Error::NoCredentials);
+    };
+    if given.next().is_some() {
+        // Which of them counts would be a matter of who reads them.
+        return Err(Error::Authorization {
+            problem: "it is there twice",
+        });
+    }
     let text = header.to_str().map_err(|_| Error::Authorization {
         problem: "it is not ASCII",
     })?;
@@ -72,7 +94,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials> {
 
 /// Options of a session cookie that was made for the same subject; anything else in a cookie is no error, since
 /// clients keep cookies longer than they should.
-async fn cookie_options(app: &App, headers: &HeaderMap, subject: &str) -> Option<BTreeMap<String, String>> {
+fn cookie_options(app: &App, headers: &HeaderMap, principal: &Principal) -> Option<BTreeMap<String, String>> {
     let cookies = headers
         .get_all(COOKIE)
         .iter()
@@ -82,12 +104,7 @@ async fn cookie_options(app: &App, headers: &HeaderMap, subject: &str) -> Option
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, _)| *name == SESSION_COOKIE)
         .map(|(_, value)| value.trim_matches('"').to_owned())?;
-    let proven = app
-        .identity
-        .authenticate(&Credentials::Bearer(Secret::from(value)))
-        .await
-        .ok()?;
-    (proven.principal.subject() == subject).then_some(proven.options)
+    app.identity.open_options(principal, &value).ok()
 }
 
 #[cfg(test)]
@@ -97,7 +114,38 @@ mod tests {
     fn parsed(value: &str) -> Result<Credentials> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, value.parse().unwrap());
-        credentials(&headers)
+        credentials(&headers, None)
+    }
+
+    fn known(certificate: &[u8]) -> Peer {
+        Peer {
+            address: "127.0.0.1:1".parse().unwrap(),
+            certificate: Some(Arc::new(CertificateDer::from(certificate.to_vec()))),
+        }
+    }
+
+    #[test]
+    fn a_header_wins_over_a_certificate_and_two_headers_are_none() {
+        let mut headers = HeaderMap::new();
+        let peer = known(b"der");
+        match credentials(&headers, Some(&peer)) {
+            Ok(Credentials::Certificate(der)) => assert_eq!(der, b"der"),
+            other => panic!("{other:?}"),
+        }
+        headers.insert("x-forwarded-user", "root".parse().unwrap());
+        headers.insert("grpc-metadata-authorization", "Bearer x".parse().unwrap());
+        headers.insert("authorization-bin", "QmVhcmVyIHg".parse().unwrap());
+        assert!(matches!(credentials(&headers, None), Err(Error::NoCredentials)));
+        headers.append(AUTHORIZATION, "Bearer a".parse().unwrap());
+        assert!(matches!(
+            credentials(&headers, Some(&peer)),
+            Ok(Credentials::Bearer(_))
+        ));
+        headers.append(AUTHORIZATION, "Bearer a".parse().unwrap());
+        assert!(matches!(
+            credentials(&headers, Some(&peer)),
+            Err(Error::Authorization { .. })
+        ));
     }
 
     #[test]
@@ -119,7 +167,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_refused() {
         assert!(matches!(
-            credentials(&HeaderMap::new()),
+            credentials(&HeaderMap::new(), None),
             Err(Error::NoCredentials)
         ));
         for value in ["Basic", "Basic !!!", "Digest x", "Basic YW5u", "Bearer"] {

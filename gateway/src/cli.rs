@@ -5,9 +5,11 @@
 
 mod check;
 mod failure;
+mod keys;
 mod quickstart;
 mod serve;
 mod sql;
+mod users;
 
 pub(crate) use failure::Failure;
 
@@ -48,6 +50,8 @@ enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
     Sql(Box<sql::Arguments>),
+    Keys(keys::Arguments),
+    Users(users::Arguments),
 }
 
 /// Runs the command line, the program's name first, and gives the exit code.
@@ -68,6 +72,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &environment),
         Command::Check(arguments) => check::run(&arguments, &environment),
         Command::Sql(arguments) => sql::run(&arguments, &environment),
+        Command::Keys(arguments) => keys::run(arguments, &environment),
+        Command::Users(arguments) => users::run(arguments, &environment),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,6 +27,9 @@ pub enum Error {
     /// The authorization header cannot be read.
     #[error("the authorization header is malformed: {problem}")]
     Authorization { problem: &'static str },
+    /// What the caller has shown is a key for something else.
+    #[error("the key has no scope '{scope}'")]
+    Scope { scope: policies::Scope },
     /// A ticket, handle or cursor that this fleet did not make, or not for this caller. One answer for every damage.
     #[error("the ticket or handle is not valid")]
     Ticket,

@@ -34,6 +34,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::peer::Peer;
 use crate::session::{RequestContext, request_id};
 use crate::status::Answer;
 use frames::Messages;
@@ -65,20 +66,23 @@ struct Call {
     method: &'static str,
     id: String,
     headers: HeaderMap,
+    peer: Option<Peer>,
     began: Instant,
 }
 
 impl Call {
     fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
-        let (metadata, _, message) = request.into_parts();
-        (Self::named(method, metadata.into_headers()), message)
+        let (metadata, extensions, message) = request.into_parts();
+        let peer = Peer::of(&extensions);
+        (Self::named(method, metadata.into_headers(), peer), message)
     }
 
-    fn named(method: &'static str, headers: HeaderMap) -> Self {
+    fn named(method: &'static str, headers: HeaderMap, peer: Option<Peer>) -> Self {
         Self {
             method,
             id: request_id(&headers),
             headers,
+            peer,
             began: Instant::now(),
         }
     }
@@ -102,7 +106,7 @@ impl Call {
 
 impl Flight {
     async fn context(&self, call: &Call) -> Result<RequestContext> {
-        RequestContext::open(&self.app, &call.headers, &call.id).await
+        RequestContext::open(&self.app, &call.headers, call.peer.as_ref(), &call.id).await
     }
 
     /// The rows of a ticket.
@@ -126,7 +130,7 @@ impl FlightService for Flight {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         let (call, messages) = Call::open("Handshake", request);
-        let outcome = handshake::answer(&self.app, &call.headers, messages).await;
+        let outcome = handshake::answer(&self.app, &call, messages).await;
         call.close(&self.app, outcome)
     }
 

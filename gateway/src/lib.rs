@@ -21,6 +21,7 @@ mod flight;
 mod ipc;
 mod listen;
 mod metrics;
+mod peer;
 pub mod reload;
 mod rest;
 pub mod running;

@@ -1,12 +1,16 @@
 //! One accept loop for every listener: TCP, TLS where it is configured, a bound on connections, HTTP/1 and HTTP/2, and
 //! a drain that lets running answers end.
 
+mod tls;
+
+pub(crate) use tls::TlsDoor;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -14,15 +18,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, version};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
-use crate::config::{Limits, MinimumVersion, Tls};
+use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::peer::Peer;
 
 /// Window of one HTTP/2 stream. The default of 64 KiB holds a bulk stream below a third of what the machine carries.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -36,7 +38,7 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) name: &'static str,
     pub(crate) router: Router,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<TlsDoor>>,
 }
 
 /// Binds an address.
@@ -50,37 +52,6 @@ pub(crate) async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpL
             what: "listen address",
             problem: format!("{name} {address}: {error}"),
         })
-}
-
-/// The TLS side of a listener; none when no certificate is configured.
-///
-/// # Errors
-/// `Malformed` naming the file that cannot be read.
-pub(crate) fn tls(config: &Tls) -> Result<Option<TlsAcceptor>> {
-    let Some((certificate, key)) = config.pair() else {
-        return Ok(None);
-    };
-    let bad = |path: &Path, error: &dyn std::fmt::Display| Error::Malformed {
-        what: "TLS file",
-        problem: format!("{}: {error}", path.display()),
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| bad(certificate, &error))?;
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
-    let versions: &[&tokio_rustls::rustls::SupportedProtocolVersion] = match config.minimum_version {
-        MinimumVersion::Tls12 => &[&version::TLS13, &version::TLS12],
-        MinimumVersion::Tls13 => &[&version::TLS13],
-    };
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .map_err(|error| bad(certificate, &error))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .map_err(|error| bad(certificate, &error))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(server))))
 }
 
 /// Serves until `stop`, then lets running answers end for `drain_timeout` at most.
@@ -115,7 +86,9 @@ pub(crate) async fn serve(listener: Listener, limits: Limits, metrics: Metrics, 
         let (watcher, handshake_max) = (graceful.watcher(), limits.header_timeout);
         let work = async move {
             let _held = (place, connected);
-            if let Err(problem) = connection(stream, tls, handshake_max, builder, router, watcher).await {
+            if let Err(problem) =
+                connection((stream, peer), tls, handshake_max, builder, router, watcher).await
+            {
                 tracing::debug!(%peer, problem, "connection ended");
             }
         };
@@ -132,34 +105,47 @@ pub(crate) async fn serve(listener: Listener, limits: Limits, metrics: Metrics, 
 }
 
 async fn connection(
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    (stream, address): (TcpStream, SocketAddr),
+    tls: Option<Arc<TlsDoor>>,
     handshake_max: Duration,
     builder: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
     watcher: Watcher,
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let mut peer = Peer {
+        address,
+        certificate: None,
+    };
     match tls {
-        None => serve_stream(stream, builder, router, watcher).await,
+        None => serve_stream(stream, peer, builder, router, watcher).await,
         Some(tls) => {
-            let handshake = tokio::time::timeout(handshake_max, tls.accept(stream));
+            let handshake = tokio::time::timeout(handshake_max, tls.acceptor().accept(stream));
             let stream = handshake
                 .await
                 .map_err(|_| "TLS handshake too slow")?
                 .map_err(|error| error.to_string())?;
-            serve_stream(stream, builder, router, watcher).await
+            let shown = stream.get_ref().1.peer_certificates();
+            // The first is the caller's own, the others lead to an authority.
+            let own = shown.and_then(|chain| chain.first());
+            peer.certificate = own.map(|certificate| Arc::new(certificate.clone().into_owned()));
+            serve_stream(stream, peer, builder, router, watcher).await
         }
     }
 }
 
 async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
+    peer: Peer,
     builder: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
     watcher: Watcher,
 ) -> Result<(), String> {
-    let service = TowerToHyperService::new(router);
+    let service =
+        TowerToHyperService::new(router.map_request(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request
+        }));
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();

@@ -72,7 +72,7 @@ impl Metrics {
             registry,
         };
         // Shown from the start, so that an alert on failures needs no first one.
-        for document in ["users", "policies"] {
+        for document in ["users", "policies", "tls"] {
             for outcome in ["ok", "failed"] {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }

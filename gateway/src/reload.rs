@@ -1,16 +1,20 @@
-//! Users and policies read again while the gateway runs, at SIGHUP.
+//! Users, keys, certificates and policies read again while the gateway runs: all of them at SIGHUP, and those that say
+//! who may come in also when their files change.
 //!
 //! Invariants: each document is taken by itself, whole or not at all; one that is bad stays in force as it was, its fault is
 //! logged with the file and the reason and counted, and does not hold up the other. Whoever has left the users file is
 //! refused from the next call on, also with a token or a ticket of before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use policies::Identity;
 use policies::store::{FileStore, PolicyStore as _};
 use tokio::signal::unix::Signal;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::listen::TlsDoor;
 use crate::metrics::Metrics;
 
 /// The files that say who may come in and what they may see.
@@ -18,6 +22,7 @@ use crate::metrics::Metrics;
 pub struct Documents {
     identity: Arc<Identity>,
     policies: Arc<FileStore>,
+    tls: Option<Arc<TlsDoor>>,
     metrics: Metrics,
 }
 
@@ -26,18 +31,37 @@ impl Documents {
         Self {
             identity,
             policies,
+            tls: None,
             metrics,
         }
     }
 
-    /// Reads both again. Waits for the disk, so it belongs on a thread that may.
+    pub(crate) fn with_tls(mut self, tls: Option<Arc<TlsDoor>>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Reads all of them again. Waits for the disk, so it belongs on a thread that may.
     fn reload(&self) {
         self.note("users", self.identity.reload());
         self.note("policies", self.policies.reload());
+        if let Some(tls) = &self.tls {
+            self.note("tls", tls.reload());
+        }
         tracing::info!(epoch = self.policies.current().epoch(), "policies in force");
     }
 
-    fn note(&self, document: &'static str, outcome: policies::Result<()>) {
+    /// Reads again what has changed of that which says who may come in. As above.
+    fn reload_changed(&self) {
+        if self.identity.has_changed() {
+            self.note("users", self.identity.reload());
+        }
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.has_changed()) {
+            self.note("tls", tls.reload());
+        }
+    }
+
+    fn note(&self, document: &'static str, outcome: Result<(), impl std::error::Error>) {
         self.metrics.reloaded(document, outcome.is_ok());
         match outcome {
             Ok(()) => tracing::info!(document, "read again"),
@@ -45,6 +69,22 @@ impl Documents {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(document, error = %error, cause, "not read again; the old one stays in force");
             }
+        }
+    }
+}
+
+/// Reads again what has changed, until `stop`. A file that is replaced is in force after `period` at the latest.
+pub(crate) async fn at_change(documents: Documents, period: Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let documents = documents.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || documents.reload_changed()).await {
+            tracing::error!(error = %error, "changed documents were not read again");
         }
     }
 }

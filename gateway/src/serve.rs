@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use planner::Engine;
 use policies::store::FileStore;
-use policies::{Identity, PolicyStore};
+use policies::{Identity, PolicyStore, Secrets};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::admission::Admission;
 use crate::app::App;
 use crate::config::{Config, Environment, Fault};
 use crate::error::{Error, Result};
-use crate::listen::{self, Listener};
+use crate::listen::{self, Listener, TlsDoor};
 use crate::metrics::Metrics;
 use crate::reload::{self, Documents};
 use crate::running::RunningQueries;
@@ -70,7 +70,11 @@ impl Running {
 /// `Config` with the key at fault, or whatever cannot be opened: users, policies, sources.
 pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>> {
     let seal = Arc::new(config.seal.open(environment)?);
-    let identity = Arc::new(Identity::open(&config.identity, Arc::clone(&seal))?);
+    let secrets = Secrets {
+        seal: Arc::clone(&seal),
+        pepper: config.seal.pepper(environment)?,
+    };
+    let identity = Arc::new(Identity::open(&config.identity, secrets)?);
     let file = Arc::new(FileStore::open(&config.policies.file)?);
     let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
     let planner = config.planner_with_secrets(environment)?;
@@ -106,8 +110,7 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
     let flight_socket = bound("flight", config.listen.flight).await?;
     let rest_socket = bound("rest", config.listen.rest).await?;
     let admin_socket = bound("admin", config.listen.admin).await?;
-    config.tls.check()?;
-    let tls = listen::tls(&config.tls)?;
+    let tls = TlsDoor::open(&config.tls)?;
     let app = build(config, environment).await?;
     let address = |socket: &TcpListener| {
         socket.local_addr().map_err(|error| Error::Internal {
@@ -118,7 +121,7 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         flight: address(&flight_socket)?,
         rest: address(&rest_socket)?,
         admin: address(&admin_socket)?,
-        documents: app.documents.clone(),
+        documents: app.documents.clone().with_tls(tls.clone()),
         stop: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
@@ -151,5 +154,13 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         );
         running.tasks.spawn(served);
     }
+    running.tasks.spawn(reload::at_change(
+        running.documents.clone(),
+        app.config.identity.reread,
+        running.stop.clone(),
+    ));
+    let identity = Arc::clone(&app.identity);
+    // It ends by the timeouts of the issuers.
+    running.tasks.spawn(async move { identity.warm().await });
     Ok(running)
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use policies::Principal;
+use policies::{Fence, Principal, Scope, Shown};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::authenticate;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::peer::Peer;
 
 /// The header that names a call; a caller's own name is kept when it is short and plain.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -22,6 +23,12 @@ pub struct RequestContext {
     pub id: String,
     /// Who calls.
     pub principal: Arc<Principal>,
+    /// What the caller has shown.
+    pub shown: Shown,
+    /// The session of the caller's token, which a token that is made in this call goes on with.
+    pub login: Option<policies::identity::Session>,
+    /// Asked before each batch of an answer: whether what was shown is still good.
+    pub fence: Arc<dyn Fence>,
     /// Settings to read the statement with.
     pub session: planner::Session,
     /// When the caller stops waiting, if it said so.
@@ -33,23 +40,46 @@ impl RequestContext {
     ///
     /// # Errors
     /// The refusal of the credentials, or a session option that has become invalid.
-    pub async fn open(app: &App, headers: &HeaderMap, id: &str) -> Result<Self> {
-        let proven = authenticate(app, headers).await?;
+    pub(crate) async fn open(app: &App, headers: &HeaderMap, peer: Option<&Peer>, id: &str) -> Result<Self> {
+        let proven = authenticate(app, headers, peer).await?;
         Ok(Self {
             id: id.to_owned(),
             principal: Arc::new(proven.principal),
+            shown: proven.shown,
+            login: proven.session,
+            fence: proven.fence,
             session: session(app, &proven.options)?,
             deadline: grpc_timeout(headers).map(|timeout| Instant::now() + timeout),
         })
     }
 
-    /// As the planner takes it.
-    pub fn request(&self) -> planner::Request {
-        planner::Request {
+    /// As the planner takes it, for a statement.
+    ///
+    /// # Errors
+    /// `Scope` when what the caller has shown is not for statements.
+    pub fn request(&self) -> Result<planner::Request> {
+        self.within(Scope::Select)?;
+        Ok(planner::Request {
             id: self.id.clone(),
             principal: Arc::clone(&self.principal),
             session: self.session.clone(),
             deadline: self.deadline,
+        })
+    }
+
+    /// The caller, for a listing.
+    ///
+    /// # Errors
+    /// `Scope` when what the caller has shown is not for listings.
+    pub fn lister(&self) -> Result<&Principal> {
+        self.within(Scope::Metadata)?;
+        Ok(&self.principal)
+    }
+
+    fn within(&self, scope: Scope) -> Result<()> {
+        match self.principal.scopes().contain(scope) {
+            true => Ok(()),
+            false => Err(Error::Scope { scope }),
         }
     }
 }

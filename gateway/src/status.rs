@@ -2,7 +2,12 @@
 //!
 //! Internal text never reaches a caller; it goes to the log under the request id that the caller gets.
 
+use std::time::Duration;
+
 use planner::ErrorKind;
+use prost::Message;
+use prost::bytes::Bytes;
+use prost_types::Any;
 use tonic::{Code, Status};
 
 use crate::error::Error;
@@ -18,6 +23,8 @@ pub struct Answer {
     pub message: String,
     /// What to try.
     pub hint: Option<String>,
+    /// When to come again, for what will pass.
+    pub retry_after: Option<Duration>,
 }
 
 impl Answer {
@@ -28,6 +35,7 @@ impl Answer {
             code: code(error),
             message: error.to_string(),
             hint: hint(error),
+            retry_after: retry_after(error),
         };
         if answer.kind == ErrorKind::Internal {
             tracing::error!(request = id, code = answer.code, error = %chain(error), "request failed");
@@ -50,7 +58,11 @@ impl Answer {
 
     /// As a gRPC status.
     pub fn status(&self) -> Status {
-        Status::new(grpc(self.kind), self.sentence())
+        let (code, sentence) = (grpc(self.kind), self.sentence());
+        match self.retry_after {
+            Some(delay) => Status::with_details(code, sentence.clone(), retry_info(code, sentence, delay)),
+            None => Status::new(code, sentence),
+        }
     }
 
     /// The HTTP status.
@@ -59,7 +71,7 @@ impl Answer {
         match self.code {
             "LG2008" => return StatusCode::NOT_ACCEPTABLE,
             // A statement past its bounds will be past them again: not 429, which invites to come back.
-            "LG1009" | "LG1017" | "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
+            "LG1009" | "LG1020" | "LG2009" => return StatusCode::PAYLOAD_TOO_LARGE,
             _ => {}
         }
         match self.kind {
@@ -104,6 +116,7 @@ fn kind(error: &Error) -> ErrorKind {
             policies::ErrorKind::Unavailable => ErrorKind::Unavailable,
             policies::ErrorKind::Internal => ErrorKind::Internal,
         },
+        Error::Scope { .. } => ErrorKind::Denied,
         Error::NoCredentials | Error::Authorization { .. } => ErrorKind::Unauthenticated,
         Error::Ticket | Error::TicketExpired | Error::Malformed { .. } | Error::NotAcceptable { .. } => {
             ErrorKind::Invalid
@@ -119,6 +132,9 @@ fn kind(error: &Error) -> ErrorKind {
 fn code(error: &Error) -> &'static str {
     match error {
         Error::Planner(error) => error.code(),
+        Error::Identity(policies::Error::Throttled { .. }) => "LG2014",
+        Error::Identity(policies::Error::Issuer { .. }) => "LG2015",
+        Error::Scope { .. } => "LG2013",
         Error::Identity(error) => match error.kind() {
             policies::ErrorKind::Unauthenticated => "LG2001",
             policies::ErrorKind::TooMuch => "LG2002",
@@ -138,6 +154,51 @@ fn code(error: &Error) -> &'static str {
         Error::Stopping => "LG2012",
         Error::Config(_) | Error::Internal { .. } => "LG2099",
     }
+}
+
+/// When to come again.
+fn retry_after(error: &Error) -> Option<Duration> {
+    match error {
+        Error::Identity(policies::Error::Throttled { retry_after }) => Some(*retry_after),
+        Error::Busy { .. } | Error::Stopping | Error::Identity(policies::Error::Busy) => {
+            Some(Duration::from_secs(1))
+        }
+        _ => None,
+    }
+}
+
+/// `google.rpc.Status`, which gRPC carries in `grpc-status-details-bin`.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<prost_types::Duration>,
+}
+
+fn retry_info(code: Code, message: String, delay: Duration) -> Bytes {
+    let info = RetryInfo {
+        retry_delay: prost_types::Duration::try_from(delay).ok(),
+    };
+    let detail = Any {
+        type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+        value: info.encode_to_vec(),
+    };
+    let status = RpcStatus {
+        code: code as i32,
+        message,
+        details: vec![detail],
+    };
+    status.encode_to_vec().into()
 }
 
 fn hint(error: &Error) -> Option<String> {

@@ -3,8 +3,10 @@
 //! Invariants: no variant carries a secret; Display never prints its source; the refusals of credentials do not say
 //! which part was wrong.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -24,6 +26,28 @@ pub enum Error {
     /// The bearer token is one of ours and its time is over.
     #[error("the bearer token has expired")]
     TokenExpired,
+
+    /// The client certificate is good and nobody's here.
+    #[error("the client certificate is not known")]
+    Certificate,
+
+    /// The keys of an issuer cannot be had, so its tokens cannot be checked.
+    #[error("the keys of the issuer '{name}' cannot be had")]
+    Issuer {
+        /// The issuer's name in the config.
+        name: String,
+    },
+
+    /// So many wrong passwords came, for this user, from this address or in all, that no more are tried for a while.
+    #[error("too many wrong passwords")]
+    Throttled {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+
+    /// The credentials were good when the call began and have been taken back since.
+    #[error("the credentials have been revoked")]
+    Revoked,
 
     /// So many session options were set that the token would not fit into a header.
     #[error("the session options make a token of {bytes} bytes, more than {bytes_max}")]
@@ -69,7 +93,7 @@ pub enum Error {
     #[error("{key}: {reason}")]
     Setting {
         /// The key within the section.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// What is wrong with it.
         reason: String,
     },
@@ -114,14 +138,16 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Password | Self::Token | Self::TokenExpired => ErrorKind::Unauthenticated,
+            Self::Password | Self::Token | Self::TokenExpired | Self::Certificate | Self::Revoked => {
+                ErrorKind::Unauthenticated
+            }
             Self::TokenTooLong { .. }
             | Self::Sealed
             | Self::Document { .. }
             | Self::Setting { .. }
             | Self::SealKey { .. } => ErrorKind::Invalid,
-            Self::Busy => ErrorKind::TooMuch,
-            Self::File { .. } => ErrorKind::Unavailable,
+            Self::Busy | Self::Throttled { .. } => ErrorKind::TooMuch,
+            Self::File { .. } | Self::Issuer { .. } => ErrorKind::Unavailable,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

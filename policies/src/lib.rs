@@ -4,6 +4,7 @@
 //! * who asks: [`identity`] turns [`Credentials`] into a [`Principal`]; nothing else can make one.
 //! * what is allowed: [`document`] is the policy file as written, [`PolicySet`] the checked snapshot of it,
 //!   [`PolicyStore`] the place it comes from.
+//! * what ends an answer half-way: a [`Fence`], asked before each batch.
 //! * what leaves the house and comes back: [`Seal`] closes tokens, tickets and handles so that only we read them.
 //!
 //! Invariants:
@@ -19,6 +20,7 @@ mod decide;
 mod decision;
 pub mod document;
 mod error;
+mod fence;
 pub mod identity;
 mod principal;
 mod seal;
@@ -31,8 +33,11 @@ pub use config::Config;
 pub use decide::PolicySet;
 pub use decision::{Allowance, Decision};
 pub use error::{Error, ErrorKind, Result};
-pub use identity::{Authenticated, Authenticator, Credentials, Identity, hash_password};
-pub use principal::Principal;
+pub use fence::Fence;
+pub use identity::{
+    Authenticated, Authenticator, Credentials, Identity, Pepper, Secrets, Shown, hash_password,
+};
+pub use principal::{Attribute, Attributes, Principal, Scope, Scopes};
 pub use seal::Seal;
 pub use secret::Secret;
 pub use store::{FileStore, PolicyStore};

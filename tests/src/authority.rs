@@ -83,6 +83,21 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A certificate for a client, whose one alternative name is this URI.
+    pub fn issue_client(&self, uri: &str) -> Issued {
+        let (key, pkcs8) = key_pair();
+        let names = sequence(&[der(0x86, uri.as_bytes())]);
+        let extensions = [extension(ALTERNATIVE_NAME, &names)];
+        // The common name is one that must count for nothing.
+        let certificate = certificate((&self.name, &self.key), ("admin", &key), &extensions);
+        Issued {
+            certificate: pem("CERTIFICATE", &certificate),
+            key: pem("PRIVATE KEY", &pkcs8),
+        }
+    }
+}
+
 fn key_pair() -> (EcdsaKeyPair, Vec<u8>) {
     let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
     let document = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).expect("a key");

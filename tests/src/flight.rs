@@ -12,7 +12,7 @@ use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
 use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
 use futures::TryStreamExt as _;
 use prost::Message as _;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::answer::{Answer, Refusal};
 
@@ -32,7 +32,17 @@ impl Flight {
 
     /// As [`Flight::connect`] for `address` (`grpc+tls://HOST:PORT`), trusting the certificate authority `ca` (PEM) alone.
     pub async fn connect_tls(address: &str, ca: &str, user: &str, password: &str) -> Result<Self, Refusal> {
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        let mut flight = Self::over_tls(address, ca, None).await?;
+        flight.client.handshake(user, password).await.map_err(refusal)?;
+        Ok(flight)
+    }
+
+    /// Connects over TLS without credentials but for a certificate and its key (PEM), and shakes no hands.
+    pub async fn over_tls(address: &str, ca: &str, own: Option<(&str, &str)>) -> Result<Self, Refusal> {
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        if let Some((certificate, key)) = own {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
         let https = address.replacen("grpc+tls://", "https://", 1);
         let endpoint = Endpoint::from_shared(https)
             .and_then(|endpoint| endpoint.tls_config(tls))
@@ -42,9 +52,16 @@ impl Flight {
             .connect()
             .await
             .map_err(|error| local(&chain(&error)))?;
-        let mut client = FlightSqlServiceClient::new(channel);
-        client.handshake(user, password).await.map_err(refusal)?;
-        Ok(Self { client })
+        Ok(Self {
+            client: FlightSqlServiceClient::new(channel),
+        })
+    }
+
+    /// Connects with a token to be sent with every call, and shakes no hands.
+    pub async fn with_token(address: &str, token: &str) -> Result<Self, Refusal> {
+        let mut flight = Self::anonymous(address).await?;
+        flight.client.set_token(token.to_owned());
+        Ok(flight)
     }
 
     /// Connects without credentials; every call is refused until a token is set.

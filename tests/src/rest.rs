@@ -3,17 +3,24 @@
 use std::io::Cursor;
 
 use arrow::ipc::reader::StreamReader;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
 
-/// A caller of the REST API with Basic credentials.
+/// A caller of the REST API.
 #[derive(Debug, Clone)]
 pub struct Rest {
     http: reqwest::Client,
     base: String,
-    user: String,
-    password: String,
+    shown: Shown,
+}
+
+/// What the caller shows with every call.
+#[derive(Debug, Clone)]
+enum Shown {
+    Basic(String, String),
+    Bearer(String),
 }
 
 impl Rest {
@@ -22,17 +29,36 @@ impl Rest {
         Self {
             http: reqwest::Client::new(),
             base: base.to_owned(),
-            user: user.to_owned(),
-            password: password.to_owned(),
+            shown: Shown::Basic(user.to_owned(), password.to_owned()),
+        }
+    }
+
+    /// A caller of `base` with a token.
+    pub fn with_token(base: &str, token: &str) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            base: base.to_owned(),
+            shown: Shown::Bearer(token.to_owned()),
+        }
+    }
+
+    /// The answer to a GET of `path`, as it came.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        let call = self.http.get(format!("{}{path}", self.base));
+        self.signed(call).send().await.expect("an answer")
+    }
+
+    fn signed(&self, call: RequestBuilder) -> RequestBuilder {
+        match &self.shown {
+            Shown::Basic(user, password) => call.basic_auth(user, Some(password)),
+            Shown::Bearer(token) => call.bearer_auth(token),
         }
     }
 
     /// Runs a statement to its end.
     pub async fn query(&self, sql: &str) -> Result<Answer, Refusal> {
         let response = self
-            .http
-            .post(format!("{}/v1/sql", self.base))
-            .basic_auth(&self.user, Some(&self.password))
+            .signed(self.http.post(format!("{}/v1/sql", self.base)))
             .header("accept", "application/vnd.apache.arrow.stream")
             .json(&json!({ "sql": sql }))
             .send()

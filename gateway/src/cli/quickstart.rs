@@ -44,8 +44,8 @@ Examples:
   lakegate quickstart --postgres postgres://reader@localhost:5432/sales
   lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --admin 127.0.0.1:0
 
-DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml and
-policies.toml (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
+DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml, policies.toml
+and pepper (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
 
 Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
 pub(super) struct Arguments {
@@ -94,6 +94,9 @@ pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(),
         folder.write(postgres::PASSWORD, password)?;
     }
     folder.write("seal.key", &settings::seal_key()?)?;
+    if folder.read(settings::PEPPER)?.is_none() {
+        folder.write(settings::PEPPER, &settings::seal_key()?)?;
+    }
     let runtime = super::runtime()?;
     let served = runtime.block_on(serve(&arguments, &folder, ports, config, environment));
     // An encoder that was told to stop ends at its next batch; the folder stays locked until then.

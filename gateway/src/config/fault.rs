@@ -51,7 +51,7 @@ impl Fault {
         Self::of_place(path.display().to_string(), format!("cannot be read: {error}"))
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

@@ -17,9 +17,28 @@ use std::str::FromStr;
 pub struct Seal {
     /// References to keys, each the base64 of 32 random bytes. The first seals, all of them open.
     pub keys: Vec<SecretReference>,
+    /// A reference to the base64 of 32 random bytes that API keys are checked with; without it there are no API keys.
+    pub pepper: Option<SecretReference>,
 }
 
 impl Seal {
+    /// Reads the pepper, where there is one.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the key of the config.
+    pub fn pepper(&self, environment: &Environment) -> Result<Option<policies::Pepper>, Fault> {
+        let Some(reference) = &self.pepper else {
+            return Ok(None);
+        };
+        let fault = |reason: String| Fault::at("seal.pepper", reason);
+        let written = reference.resolve(environment).map_err(fault)?;
+        let made = policies::Pepper::new(&written).map_err(|error| match error {
+            policies::Error::Setting { reason, .. } => fault(reason),
+            other => fault(other.to_string()),
+        });
+        made.map(Some)
+    }
+
     /// Reads the keys.
     ///
     /// # Errors

@@ -196,8 +196,8 @@ fn a_wrong_value_is_refused_with_its_key() {
             "gateway.toml, line 1: tls.key: the key of `tls.certificate` is missing",
         ),
         (
-            "[identity]\ntoken_lifetime = \"1s\"",
-            "gateway.toml, line 2: identity.token_lifetime: must be between 1 minute and 30 days",
+            "[identity]\nsession_max = \"1s\"",
+            "gateway.toml, line 2: identity.session_max: must be between 1 minute and 30 days",
         ),
         (
             "[planner.sources.lake]\nkind = \"iceberg\"\ncatalog = \"/c\"\nwarehouse = 7\n",

@@ -25,6 +25,10 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// The oldest version of TLS that is spoken.
     pub minimum_version: MinimumVersion,
+    /// The authorities that may sign client certificates (PEM); without them no client certificate is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is refused before it can say anything.
+    pub client_required: bool,
 }
 
 /// A version of TLS.
@@ -65,6 +69,9 @@ impl Tls {
         }
         let private =
             PrivateKeyDer::from_pem_file(key).map_err(|error| at_key(&unread(&error, "private key")))?;
+        if let Some(path) = &self.client_ca {
+            self::chain(path).map_err(|reason| named("tls.client_ca", path, &reason))?;
+        }
         match CertifiedKey::from_der(chain, private, &default_provider()) {
             Ok(_) => Ok(()),
             Err(TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
@@ -89,6 +96,14 @@ impl Tls {
             (None, Some(_)) => Err(Fault::at(
                 "tls.certificate",
                 "the certificate of `tls.key` is missing",
+            )),
+            (None, None) if self.client_ca.is_some() => Err(Fault::at(
+                "tls.client_ca",
+                "needs `tls.certificate` and `tls.key`: there is no client certificate without TLS",
+            )),
+            _ if self.client_required && self.client_ca.is_none() => Err(Fault::at(
+                "tls.client_required",
+                "needs `tls.client_ca`: nobody could be let in",
             )),
             (Some(_), Some(_)) | (None, None) => Ok(()),
         }

@@ -5,6 +5,7 @@
 //! heartbeat, because proxies and load balancers close a connection on which nothing moves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -12,6 +13,8 @@ use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::{FlightData, SchemaAsIpc};
 use futures::{StreamExt, stream};
 use planner::Running;
+use policies::Fence;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::frames::{Frames, Messages};
@@ -23,6 +26,9 @@ use crate::ipc;
 use crate::running::Registered;
 use crate::status::Answer;
 
+/// How often a silent answer asks whether it may go on.
+const FENCE_ASKED: Duration = Duration::from_millis(500);
+
 /// Bytes of rows that a message aims at.
 const MESSAGE_BYTES: usize = 1 << 20;
 
@@ -31,6 +37,7 @@ pub(super) struct Stream {
     pub(super) app: Arc<App>,
     pub(super) schema: SchemaRef,
     pub(super) request: String,
+    pub(super) fence: Arc<dyn Fence>,
     pub(super) registered: Registered,
     pub(super) _place: Place,
 }
@@ -64,17 +71,33 @@ impl Stream {
 }
 
 impl State {
+    /// The next batch, or an empty one when the operators are silent for a heartbeat; none at the end.
+    async fn step(&mut self) -> Option<Result<RecordBatch>> {
+        let heartbeat = Instant::now() + self.stream.app.config.limits.heartbeat;
+        loop {
+            let outcome = tokio::select! {
+                () = self.stream.registered.cancelled.cancelled() => Some(Err(planner::Error::Cancelled)),
+                batch = self.running.next() => batch,
+                () = tokio::time::sleep_until(heartbeat.min(Instant::now() + FENCE_ASKED)) => {
+                    Some(Ok(RecordBatch::new_empty(Arc::clone(&self.running.schema))))
+                }
+            };
+            // Asked after the wait: what the engine made before the fence fell does not leave after it.
+            if let Err(error) = self.stream.fence.check() {
+                return Some(Err(error.into()));
+            }
+            match outcome {
+                Some(Ok(batch)) if batch.num_rows() == 0 && Instant::now() < heartbeat => {}
+                outcome => return outcome.map(|batch| batch.map_err(Error::from)),
+            }
+        }
+    }
+
     /// The next messages; none at the end.
     async fn next(&mut self) -> Option<Vec<Result<Frames, Status>>> {
-        let heartbeat = self.stream.app.config.limits.heartbeat;
-        let outcome = tokio::select! {
-            () = self.stream.registered.cancelled.cancelled() => Some(Err(planner::Error::Cancelled)),
-            batch = self.running.next() => batch,
-            () = tokio::time::sleep(heartbeat) => Some(Ok(RecordBatch::new_empty(Arc::clone(&self.running.schema)))),
-        };
-        let encoded = match outcome? {
+        let encoded = match self.step().await? {
             Ok(batch) => self.stream.messages(&batch),
-            Err(error) => Err(Error::Planner(error)),
+            Err(error) => Err(error),
         };
         Some(match encoded {
             Ok(messages) => messages.into_iter().map(Ok).collect(),

@@ -27,6 +27,7 @@ use tonic_prost::ProstCodec;
 
 use super::{Call, Flight};
 use crate::ipc;
+use crate::peer::Peer;
 
 /// The path of the call.
 pub(super) const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
@@ -110,7 +111,7 @@ pub(super) async fn do_get(State(flight): State<Flight>, request: Request) -> ht
     let (head, body) = request.into_parts();
     let decoder = ProstCodec::<Ticket, Ticket>::default().decoder();
     let mut messages = Streaming::new_request(decoder, body, None, Some(flight.message_max));
-    let call = Call::named("DoGet", head.headers);
+    let call = Call::named("DoGet", head.headers, Peer::of(&head.extensions));
     let ticket = match messages.message().await {
         Ok(Some(ticket)) => ticket,
         Ok(None) => return Status::internal("the call carries no ticket").into_http(),

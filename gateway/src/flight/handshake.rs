@@ -3,27 +3,29 @@
 
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::{StreamExt, stream};
-use http::HeaderMap;
 use policies::Credentials;
 use tonic::metadata::MetadataValue;
 use tonic::{Response, Streaming};
 
-use super::Answers;
+use super::{Answers, Call};
 use crate::app::App;
 use crate::auth::{authenticate, credentials};
 use crate::error::{Error, Result};
 
 pub(super) async fn answer(
     app: &App,
-    headers: &HeaderMap,
+    call: &Call,
     messages: Streaming<HandshakeRequest>,
 ) -> Result<Response<Answers<HandshakeResponse>>> {
-    let proven = authenticate(app, headers).await?;
-    let token = match credentials(headers)? {
-        Credentials::Bearer(token) => token.expose().to_owned(),
-        Credentials::Basic { .. } => app.identity.mint(&proven.principal, &proven.options)?,
+    let peer = call.peer.as_ref();
+    let proven = authenticate(app, &call.headers, peer).await?;
+    let token = match credentials(&call.headers, peer)? {
+        Credentials::Bearer(token) => Some(token.expose().to_owned()),
+        Credentials::Basic { .. } => Some(app.identity.mint(&proven.principal, None, &proven.options)?),
+        // The certificate comes with every connection; there is nothing to hand out.
+        Credentials::Certificate(_) => None,
     };
-    let payload = token.clone().into_bytes();
+    let payload = token.clone().unwrap_or_default().into_bytes();
     // One answer for the first message, or for none: some clients half-close without sending.
     let answers = messages
         .take(1)
@@ -37,7 +39,9 @@ pub(super) async fn answer(
             })
         });
     let mut response = Response::new(answers.boxed() as Answers<HandshakeResponse>);
-    response.metadata_mut().insert("authorization", bearer(&token)?);
+    if let Some(token) = token {
+        response.metadata_mut().insert("authorization", bearer(&token)?);
+    }
     Ok(response)
 }
 

@@ -87,7 +87,7 @@ pub(super) async fn schema(
 }
 
 async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<SchemaRef> {
-    let described = app.engine.describe(&context.request(), &query).await?;
+    let described = app.engine.describe(&context.request()?, &query).await?;
     Ok(result_schema(&described.schema, &described.origins))
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn list(app: &App, context: &RequestContext, expression: &[u8])
         ..TableFilter::default()
     };
     let mut flights = Vec::new();
-    for table in app.engine.tables(&context.principal, &filter).await? {
+    for table in app.engine.tables(context.lister()?, &filter).await? {
         let Some(columns) = table.columns else { continue };
         let schema = crate::edge::table_schema(&columns, &table.catalog, &table.schema, &table.name);
         let descriptor = FlightDescriptor::new_path(vec![table.catalog, table.schema, table.name]);
@@ -126,7 +126,7 @@ async fn statement(
         parameters: values,
         ..Query::new(sql.clone())
     };
-    let described = app.engine.describe(&context.request(), &query).await?;
+    let described = app.engine.describe(&context.request()?, &query).await?;
     if let StatementKind::Set(assignments) = &described.kind {
         let session = app
             .engine

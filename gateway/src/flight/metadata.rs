@@ -76,7 +76,7 @@ pub(super) async fn rows(app: &App, context: &RequestContext, command: Command) 
 
 async fn catalogs(app: &App, context: &RequestContext) -> Result<RecordBatch> {
     let mut builder = GetCatalogsBuilder::new();
-    for name in app.engine.catalogs(&context.principal).await? {
+    for name in app.engine.catalogs(context.lister()?).await? {
         builder.append(name);
     }
     builder.build().map_err(failed)
@@ -86,7 +86,7 @@ async fn schemas(app: &App, context: &RequestContext, request: CommandGetDbSchem
     let pattern = request.db_schema_filter_pattern.map(Pattern::new);
     let found = app
         .engine
-        .schemas(&context.principal, request.catalog.as_deref(), pattern.as_ref())
+        .schemas(context.lister()?, request.catalog.as_deref(), pattern.as_ref())
         .await?;
     let mut builder = GetDbSchemasBuilder::new(None::<String>, None::<String>);
     for (catalog, schema) in found {

@@ -67,13 +67,14 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
 
 async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Messages> {
     let place = app.admission.enter(context.principal.subject()).await?;
-    let request = context.request();
+    let request = context.request()?;
     let running = app.engine.run(&request, &query).await?;
     let registered = app.running.register(context.principal.subject(), id);
     let stream = Stream {
         app: Arc::clone(app),
         schema: result_schema(&running.schema, &running.origins),
         request: context.id.clone(),
+        fence: Arc::clone(&context.fence),
         registered,
         _place: place,
     };

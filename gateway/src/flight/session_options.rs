@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use policies::Shown;
 use prost::Message;
 use prost::bytes::Bytes;
 use tonic::Response;
@@ -148,9 +149,14 @@ pub(super) fn carried<T>(
     session: &planner::Session,
     mut response: Response<T>,
 ) -> Result<Response<T>> {
-    let token = app.identity.mint(&context.principal, &options(app, session))?;
-    response.metadata_mut().insert("authorization", bearer(&token)?);
-    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly");
+    let options = options(app, session);
+    // Who came with a key, a token of an issuer or a certificate goes on with it; the options are in the cookie alone.
+    if matches!(context.shown, Shown::Password | Shown::Session) {
+        let token = app.identity.mint(&context.principal, context.login, &options)?;
+        response.metadata_mut().insert("authorization", bearer(&token)?);
+    }
+    let carried = app.identity.close_options(&context.principal, &options)?;
+    let cookie = format!("{SESSION_COOKIE}={carried}; Path=/; HttpOnly");
     let cookie = cookie.parse().map_err(|_| Error::Internal {
         message: "a cookie is not ASCII".to_owned(),
     })?;

@@ -10,6 +10,7 @@ use http::request::Parts;
 
 use crate::app::App;
 use crate::error::Error;
+use crate::peer::Peer;
 use crate::rest::envelope::RequestName;
 use crate::rest::problem::Refusal;
 use crate::session::RequestContext;
@@ -25,7 +26,8 @@ pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
         .get::<RequestName>()
         .map(|name| name.0.clone())
         .unwrap_or_default();
-    match RequestContext::open(&app, request.headers(), &id).await {
+    let peer = Peer::of(request.extensions());
+    match RequestContext::open(&app, request.headers(), peer.as_ref(), &id).await {
         Ok(context) => {
             request.extensions_mut().insert(Caller(context));
             next.run(request).await

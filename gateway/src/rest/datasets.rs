@@ -173,7 +173,7 @@ pub(super) async fn list(
     };
     let wanted = page.search.as_ref().map(|search| search.to_lowercase());
     let key = |table: &Table| (table.catalog.clone(), table.schema.clone(), table.name.clone());
-    let mut tables = app.engine.tables(&context.principal, &filter).await?;
+    let mut tables = app.engine.tables(context.lister()?, &filter).await?;
     tables.retain(|table| {
         wanted
             .as_ref()
@@ -253,6 +253,7 @@ pub(super) async fn detail(
 ) -> Result<Json<Detail>, Refusal> {
     accept::format(&headers, &mut arguments, &LISTING)?;
     arguments.finish()?;
+    context.lister()?;
     let table = find(&app, &context, &name).await?;
     Ok(Json(Detail {
         entry: entry(&table),
@@ -292,6 +293,7 @@ pub(super) async fn schema(
 ) -> Result<Response, Refusal> {
     let format = accept::format(&headers, &mut arguments, &SCHEMA)?;
     arguments.finish()?;
+    context.lister()?;
     let table = find(&app, &context, &name).await?;
     let vary = (VARY, "accept");
     if format == Format::Arrow {
@@ -337,7 +339,7 @@ pub(super) async fn find(app: &App, context: &RequestContext, name: &DatasetName
         rows_max: Some(0),
         ..Query::new(format!("SELECT * FROM {}", name.sql()))
     };
-    app.engine.describe(&context.request(), &query).await?;
+    app.engine.describe(&context.request()?, &query).await?;
     // What can be queried and is not listed is the information schema, which is no dataset.
     Err(planner::Error::UnknownTable {
         name: name.plain(),

@@ -11,6 +11,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -43,6 +44,9 @@ const REPORT: &str = "x-lakegate-report";
 /// The longest report in a trailer, in bytes: clients and proxies refuse more.
 const REPORT_BYTES_MAX: usize = 8 << 10;
 
+/// How often a silent answer asks whether it may go on.
+const FENCE_ASKED: Duration = Duration::from_millis(500);
+
 /// A query to run and how to answer it.
 pub(super) struct Work {
     /// The statement.
@@ -66,7 +70,7 @@ pub(super) async fn deliver(
     work: Work,
 ) -> Result<Response, Refusal> {
     let registered = app.running.register(context.principal.subject(), &context.id);
-    let running = app.engine.run(&context.request(), &work.query).await?;
+    let running = app.engine.run(&context.request()?, &work.query).await?;
     let plain = plain_schema(&running.schema);
     let shown: Vec<usize> = (0..work.shown.unwrap_or(plain.fields().len())).collect();
     let visible = Arc::new(plain.project(&shown).map_err(|error| internal(&error))?);
@@ -203,8 +207,12 @@ impl Rows {
             let next = tokio::select! {
                 biased;
                 () = self.registered.cancelled.cancelled() => return Err(planner::Error::Cancelled.into()),
-                next = self.running.next() => next,
+                next = self.running.next() => Some(next),
+                () = tokio::time::sleep(FENCE_ASKED) => None,
             };
+            // Asked after the wait: what the engine made before the fence fell does not leave after it.
+            self.context.fence.check()?;
+            let Some(next) = next else { continue };
             let Some(batch) = next.transpose()? else {
                 return Ok(None);
             };

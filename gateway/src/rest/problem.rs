@@ -59,6 +59,10 @@ impl Refusal {
             code: answer.code,
             request_id: id.to_owned(),
             hint: answer.hint,
+            // Whole seconds, and not one too early.
+            retry_after: answer
+                .retry_after
+                .map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64),
             line,
             column,
         }
@@ -77,10 +81,6 @@ impl Refusal {
             }
             _ => self.place,
         }
-    }
-
-    fn is_passing(&self) -> bool {
-        matches!(self.error, Error::Busy { .. } | Error::Stopping)
     }
 }
 
@@ -137,6 +137,9 @@ pub(super) struct Problem {
     /// What to try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
+    /// After how many seconds to come again; the same as the header `retry-after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retry_after: Option<u64>,
     /// The line of the statement or body at fault, from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
@@ -170,8 +173,8 @@ pub(super) fn render(response: Response, refusal: &Refusal, id: &str) -> Respons
             HeaderValue::from_static("Bearer realm=\"lakegate\""),
         );
     }
-    if refusal.is_passing() {
-        parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = problem.retry_after {
+        parts.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     Response::from_parts(parts, Body::from(problem.json()))
 }

@@ -95,19 +95,28 @@ impl Passwords {
         })
     }
 
+    /// Whether this very pair was right a moment ago. Computes no hash.
+    pub(super) fn remembers(&self, name: &str, user: Option<&User>, password: &Secret) -> bool {
+        password.expose().len() <= PASSWORD_BYTES_MAX
+            && self
+                .remembered
+                .knows(&self.remembered.pair(name, password, &self.hash_of(user)))
+    }
+
+    fn hash_of(&self, user: Option<&User>) -> Arc<str> {
+        user.map_or_else(
+            || Arc::clone(&self.dummy),
+            |user| user.password_hash.as_str().into(),
+        )
+    }
+
     /// Ok if `user` is there and the password is theirs. `name` is what the caller claims to be.
     pub(super) async fn check(&self, name: &str, user: Option<&User>, password: &Secret) -> Result<()> {
         if password.expose().len() > PASSWORD_BYTES_MAX {
             return Err(Error::Password);
         }
-        let hash: Arc<str> = user.map_or_else(
-            || Arc::clone(&self.dummy),
-            |user| user.password_hash.as_str().into(),
-        );
+        let hash = self.hash_of(user);
         let pair = self.remembered.pair(name, password, &hash);
-        if self.remembered.knows(&pair) {
-            return Ok(());
-        }
         let place = Arc::clone(&self.present)
             .try_acquire_owned()
             .map_err(|_| Error::Busy)?;

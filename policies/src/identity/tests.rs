@@ -1,6 +1,10 @@
-use super::{Authenticated, Authenticator, Config, Credentials, Identity, User, Users, hash_password};
+use super::{
+    ApiKeys, Authenticated, Authenticator, Config, Credentials, Identity, Pepper, Purpose, Secrets, Shown,
+    User, Users, hash_password,
+};
 use crate::clock::tests::StillClock;
 use crate::error::{Error, ErrorKind};
+use crate::principal::Attributes;
 use crate::seal::Seal;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
@@ -9,11 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod sessions;
+
 fn user(name: &str, password: &str, roles: &[&str]) -> User {
     User {
         name: name.to_owned(),
         password_hash: hash_password(&Secret::new(password)).unwrap(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        tenant: "default".to_owned(),
+        attributes: Attributes::default(),
     }
 }
 
@@ -23,15 +31,28 @@ struct House {
     seal: Arc<Seal>,
 }
 
+fn secrets() -> Secrets {
+    Secrets {
+        seal: Arc::new(Seal::random().unwrap()),
+        pepper: Some(pepper()),
+    }
+}
+
+fn pepper() -> Pepper {
+    let written = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]);
+    Pepper::new(&Secret::new(written)).unwrap()
+}
+
 fn house(users: impl IntoIterator<Item = User>) -> House {
     house_with(&Config::default(), users)
 }
 
 fn house_with(config: &Config, users: impl IntoIterator<Item = User>) -> House {
     let clock = Arc::new(StillClock::new());
-    let seal = Arc::new(Seal::random().unwrap());
+    let secrets = secrets();
+    let seal = Arc::clone(&secrets.seal);
     let users = Users::of(users).unwrap();
-    let identity = Identity::with_users(config, users, Arc::clone(&seal), Arc::clone(&clock) as _).unwrap();
+    let identity = Identity::with_users(config, users, secrets, Arc::clone(&clock) as _).unwrap();
     House {
         identity,
         clock,
@@ -51,7 +72,7 @@ fn bearer(token: impl Into<String>) -> Credentials {
 }
 
 async fn login(identity: &Identity, user: &str, password: &str) -> Authenticated {
-    identity.authenticate(&basic(user, password)).await.unwrap()
+    identity.authenticate(&basic(user, password), None).await.unwrap()
 }
 
 #[tokio::test]
@@ -61,7 +82,7 @@ async fn a_right_password_gives_the_principal_with_its_roles() {
     assert_eq!(found.principal.subject(), "ada");
     assert!(found.principal.roles().iter().eq(["admin", "analyst"]));
     assert!(found.options.is_empty());
-    assert_eq!(found.expires, None);
+    assert_eq!((found.shown, found.session), (Shown::Password, None));
 }
 
 #[tokio::test]
@@ -75,7 +96,7 @@ async fn wrong_password_and_unknown_user_take_the_same_path_to_the_same_error() 
         basic("Ada", "lovelace"),
     ] {
         let before = house.identity.password_checks();
-        let error = house.identity.authenticate(&credentials).await.unwrap_err();
+        let error = house.identity.authenticate(&credentials, None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         seen.push((
             format!("{error:?} {error}"),
@@ -99,7 +120,7 @@ async fn a_right_pair_is_remembered_for_a_minute_and_a_wrong_one_never() {
     for _ in 0..2 {
         house
             .identity
-            .authenticate(&basic("ada", "wrong"))
+            .authenticate(&basic("ada", "wrong"), None)
             .await
             .unwrap_err();
     }
@@ -111,6 +132,7 @@ async fn more_callers_than_the_queue_holds_are_refused_at_once() {
     let config = Config {
         password_checks_max: 1,
         password_queue_max: 1,
+        failures_per_user: 1_000,
         ..Config::default()
     };
     let house = Arc::new(house_with(&config, [user("ada", "lovelace", &[])]));
@@ -119,7 +141,7 @@ async fn more_callers_than_the_queue_holds_are_refused_at_once() {
             let house = Arc::clone(&house);
             tokio::spawn(async move {
                 let credentials = basic("ada", &format!("wrong {index}"));
-                house.identity.authenticate(&credentials).await.unwrap_err()
+                house.identity.authenticate(&credentials, None).await.unwrap_err()
             })
         })
         .collect();
@@ -136,40 +158,39 @@ async fn more_callers_than_the_queue_holds_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_carries_options_and_ends_in_time() {
-    let house = house([user("ada", "lovelace", &["admin"])]);
-    let principal = login(&house.identity, "ada", "lovelace").await.principal;
-    let options = BTreeMap::from([("schema".to_owned(), "gold".to_owned())]);
-    let token = house.identity.mint(&principal, &options).unwrap();
-    assert!(
-        token
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    );
-    let found = house
-        .identity
-        .authenticate(&bearer(token.as_str()))
-        .await
-        .unwrap();
-    assert_eq!((&found.principal, &found.options), (&principal, &options));
-
-    house.clock.pass(Duration::from_secs(4 * 60 * 60));
-    let renewed = house
-        .identity
-        .mint_until(&principal, &options, found.expires.unwrap())
-        .unwrap();
-    house.clock.pass(Duration::from_secs(4 * 60 * 60));
-    for token in [token, renewed] {
-        let error = house.identity.authenticate(&bearer(token)).await.unwrap_err();
-        assert!(matches!(error, Error::TokenExpired), "{error:?}");
+async fn guessing_is_bounded_by_name_and_leaves_whoever_is_in_alone() {
+    let house = house([user("ada", "lovelace", &[]), user("bob", "builder", &[])]);
+    login(&house.identity, "ada", "lovelace").await;
+    let from = Some("203.0.113.9".parse().unwrap());
+    let mut refused = Vec::new();
+    for name in ["ada", "nobody"] {
+        for round in 0..20 {
+            let guess = basic(name, &format!("guess {round}"));
+            let before = house.identity.password_checks();
+            match house.identity.authenticate(&guess, from).await.unwrap_err() {
+                Error::Password => assert!(round < 10),
+                Error::Throttled { retry_after } => {
+                    assert!(round >= 10 && !retry_after.is_zero());
+                    assert_eq!(house.identity.password_checks(), before, "it costs no hash");
+                    refused.push(format!("{retry_after:?}"));
+                }
+                other => unreachable!("{other:?}"),
+            }
+        }
     }
+    assert!(
+        refused.iter().all(|wait| *wait == refused[0]),
+        "known and unknown alike: {refused:?}"
+    );
+    login(&house.identity, "ada", "lovelace").await;
+    login(&house.identity, "bob", "builder").await;
 }
 
 #[tokio::test]
 async fn any_damage_to_a_token_gives_one_and_the_same_error() {
     let house = house([user("ada", "lovelace", &[])]);
     let principal = login(&house.identity, "ada", "lovelace").await.principal;
-    let token = house.identity.mint(&principal, &BTreeMap::new()).unwrap();
+    let token = house.identity.mint(&principal, None, &BTreeMap::new()).unwrap();
     let mut damaged = vec![
         String::new(),
         "x".repeat(100_000),
@@ -182,10 +203,7 @@ async fn any_damage_to_a_token_gives_one_and_the_same_error() {
         damaged.push(String::from_utf8(bytes).unwrap());
         damaged.push(token[..position].to_owned());
     }
-    let foreign = house
-        .seal
-        .seal("ticket", b"{\"s\":\"ada\",\"i\":0,\"e\":99999999999,\"p\":0}")
-        .unwrap();
+    let foreign = house.seal.seal("ticket", b"{\"s\":\"ada\"}").unwrap();
     damaged.push(base64::Engine::encode(
         &base64::engine::general_purpose::URL_SAFE_NO_PAD,
         foreign,
@@ -193,7 +211,7 @@ async fn any_damage_to_a_token_gives_one_and_the_same_error() {
     for text in damaged {
         let error = house
             .identity
-            .authenticate(&bearer(text.as_str()))
+            .authenticate(&bearer(text.as_str()), None)
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Token), "{text}: {error:?}");
@@ -206,9 +224,86 @@ fn write_users(path: &Path, users: impl IntoIterator<Item = User>) {
 
 fn file_config(path: PathBuf) -> Config {
     Config {
+        keys: path.with_file_name("keys.toml"),
+        revocations: path.with_file_name("revocations.toml"),
         users: path,
         ..Config::default()
     }
+}
+
+#[tokio::test]
+async fn what_is_taken_back_ends_running_answers_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = file_config(dir.path().join("users.toml"));
+    let (ada, bob) = (user("ada", "lovelace", &["a", "b"]), user("bob", "builder", &[]));
+    write_users(&config.users, [ada.clone(), bob.clone()]);
+    let mut keys = ApiKeys::default();
+    let purpose = |service: &str| Purpose {
+        service: service.to_owned(),
+        tenant: None,
+        roles: ["reader".to_owned()].into(),
+        scopes: None,
+        expires: None,
+    };
+    let now = std::time::SystemTime::now();
+    let (etl, etl_key) = keys.create(purpose("etl"), &pepper(), now).unwrap();
+    let (_, bi_key) = keys.create(purpose("bi"), &pepper(), now).unwrap();
+    fs::write(&config.keys, keys.to_toml().unwrap()).unwrap();
+    let identity = Identity::open(&config, secrets()).unwrap();
+    assert!(!identity.has_changed());
+    let of_ada = login(&identity, "ada", "lovelace").await;
+    let of_bob = login(&identity, "bob", "builder").await;
+    let of_etl = identity
+        .authenticate(&Credentials::Bearer(etl_key.clone()), None)
+        .await
+        .unwrap();
+    let of_bi = identity
+        .authenticate(&Credentials::Bearer(bi_key), None)
+        .await
+        .unwrap();
+    assert_eq!(of_etl.shown, Shown::ApiKey { id: etl.clone() });
+    let standing = |expected: [bool; 4]| {
+        let found = [&of_ada, &of_bob, &of_etl, &of_bi].map(|caller| caller.fence.check().is_ok());
+        assert_eq!(found, expected);
+    };
+    standing([true; 4]);
+
+    keys.revoke(&etl, now);
+    fs::write(&config.keys, keys.to_toml().unwrap()).unwrap();
+    standing([true; 4]);
+    assert!(identity.has_changed());
+    identity.reload().unwrap();
+    assert!(!identity.has_changed());
+    standing([true, true, false, true]);
+    assert!(matches!(of_etl.fence.check(), Err(Error::Revoked)));
+    let again = identity.authenticate(&Credentials::Bearer(etl_key), None).await;
+    assert!(matches!(again, Err(Error::Token)));
+
+    // A role more changes nothing for what runs, a role less ends it.
+    let roles = |user: &User, roles: &[&str]| User {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        ..user.clone()
+    };
+    write_users(
+        &config.users,
+        [roles(&ada, &["a", "b", "c"]), roles(&bob, &["d"])],
+    );
+    identity.reload().unwrap();
+    standing([true, true, false, true]);
+    write_users(&config.users, [roles(&ada, &["b", "c"]), bob.clone()]);
+    identity.reload().unwrap();
+    standing([false, true, false, true]);
+    // Once fallen, fallen for ever; a bad file changes nothing.
+    write_users(&config.users, [ada.clone(), bob]);
+    identity.reload().unwrap();
+    standing([false, true, false, true]);
+    fs::write(&config.keys, "broken").unwrap();
+    assert!(identity.reload().is_err() && !identity.has_changed());
+    standing([false, true, false, true]);
+    fs::remove_file(&config.keys).unwrap();
+    write_users(&config.users, [ada]);
+    identity.reload().unwrap();
+    standing([false; 4]);
 }
 
 #[tokio::test]
@@ -217,11 +312,11 @@ async fn a_token_ends_with_its_account_and_with_its_password() {
     let path = dir.path().join("users.toml");
     let (ada, bob) = (user("ada", "lovelace", &["admin"]), user("bob", "builder", &[]));
     write_users(&path, [ada.clone(), bob.clone()]);
-    let identity = Identity::open(&file_config(path.clone()), Arc::new(Seal::random().unwrap())).unwrap();
+    let identity = Identity::open(&file_config(path.clone()), secrets()).unwrap();
     let ada_in = login(&identity, "ada", "lovelace").await.principal;
     let bob_in = login(&identity, "bob", "builder").await.principal;
-    let of_ada = bearer(identity.mint(&ada_in, &BTreeMap::new()).unwrap());
-    let of_bob = bearer(identity.mint(&bob_in, &BTreeMap::new()).unwrap());
+    let of_ada = bearer(identity.mint(&ada_in, None, &BTreeMap::new()).unwrap());
+    let of_bob = bearer(identity.mint(&bob_in, None, &BTreeMap::new()).unwrap());
 
     let demoted = User {
         roles: ["reader".to_owned()].into(),
@@ -229,13 +324,16 @@ async fn a_token_ends_with_its_account_and_with_its_password() {
     };
     write_users(&path, [demoted, user("bob", "changed", &[])]);
     identity.reload().unwrap();
-    let now = identity.authenticate(&of_ada).await.unwrap();
+    let now = identity.authenticate(&of_ada, None).await.unwrap();
     assert!(
         now.principal.roles().iter().eq(["reader"]),
         "roles are those of now"
     );
-    assert!(matches!(identity.authenticate(&of_bob).await, Err(Error::Token)));
-    let remembered = identity.authenticate(&basic("bob", "builder")).await;
+    assert!(matches!(
+        identity.authenticate(&of_bob, None).await,
+        Err(Error::Token)
+    ));
+    let remembered = identity.authenticate(&basic("bob", "builder"), None).await;
     assert!(
         matches!(remembered, Err(Error::Password)),
         "the old password is forgotten at once"
@@ -243,19 +341,22 @@ async fn a_token_ends_with_its_account_and_with_its_password() {
 
     write_users(&path, [bob]);
     identity.reload().unwrap();
-    assert!(matches!(identity.authenticate(&of_ada).await, Err(Error::Token)));
     assert!(matches!(
-        identity.mint(&ada_in, &BTreeMap::new()),
+        identity.authenticate(&of_ada, None).await,
         Err(Error::Token)
     ));
     assert!(matches!(
-        identity.authenticate(&basic("ada", "lovelace")).await,
+        identity.mint(&ada_in, None, &BTreeMap::new()),
+        Err(Error::Token)
+    ));
+    assert!(matches!(
+        identity.authenticate(&basic("ada", "lovelace"), None).await,
         Err(Error::Password)
     ));
 
     fs::write(&path, "broken").unwrap();
     assert!(identity.reload().is_err());
-    identity.authenticate(&of_bob).await.unwrap();
+    identity.authenticate(&of_bob, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -263,7 +364,7 @@ async fn too_many_options_make_no_token() {
     let house = house([user("ada", "lovelace", &[])]);
     let principal = login(&house.identity, "ada", "lovelace").await.principal;
     let options = BTreeMap::from([("k".to_owned(), "v".repeat(10_000))]);
-    let error = house.identity.mint(&principal, &options).unwrap_err();
+    let error = house.identity.mint(&principal, None, &options).unwrap_err();
     assert!(matches!(error, Error::TokenTooLong { .. }));
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
@@ -308,10 +409,10 @@ fn a_config_out_of_bounds_is_refused_with_its_key() {
     let cases = [
         (
             Config {
-                token_lifetime: Duration::from_secs(1),
+                session_max: Duration::from_secs(1),
                 ..base()
             },
-            "token_lifetime",
+            "session_max",
         ),
         (
             Config {

@@ -5,6 +5,8 @@
 //! name = "ada"
 //! password_hash = "$argon2id$v=19$m=19456,t=2,p=1$..."
 //! roles = ["analyst"]
+//! tenant = "acme"                              # optional
+//! attributes = { region = "eu", level = 3 }    # optional; texts, whole numbers, booleans, lists of the first two
 //! ```
 //!
 //! Invariants: names are unique and fit into a Basic header; every hash is argon2id with bounded cost, so that a
@@ -13,7 +15,7 @@
 use crate::document;
 use crate::error::{Error, Result};
 use crate::identity::password;
-use crate::principal::Principal;
+use crate::principal::{Attributes, Principal, TENANT};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,11 +34,23 @@ pub struct User {
     /// The roles that policies speak of.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// Whose data the user works with; `default` when not written.
+    #[serde(default = "default_tenant")]
+    pub tenant: String,
+    /// What row filters may compare with.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
+}
+
+fn default_tenant() -> String {
+    TENANT.to_owned()
 }
 
 impl User {
     pub(super) fn principal(&self) -> Principal {
         Principal::new(&self.name, self.roles.clone())
+            .of_tenant(&self.tenant)
+            .with_attributes(self.attributes.clone())
     }
 
     /// A mark of the password in force. Tokens carry it, so that a changed password ends them.
@@ -112,6 +126,11 @@ impl Users {
             if name.contains(|letter: char| letter == ':' || letter.is_control()) {
                 return Err(format!(
                     "user {name:?} has a colon or a control character in the name"
+                ));
+            }
+            if user.tenant.is_empty() || user.tenant.contains(char::is_control) {
+                return Err(format!(
+                    "the tenant of user `{name}` is empty or holds a control character"
                 ));
             }
             password::check_cost(&user.password_hash)

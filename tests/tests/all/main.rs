@@ -6,6 +6,7 @@ mod faults;
 mod federation;
 mod fleet;
 mod heartbeat;
+mod identity;
 mod interop;
 mod layering;
 mod limits;

@@ -12,10 +12,14 @@ use super::error::{Error, Result};
 use super::folder::Folder;
 use super::snippets::At;
 
+/// The secret that API keys are checked with. It is made once and kept, since the keys would be void without it.
+pub(super) const PEPPER: &str = "pepper";
+
 /// A complete config, which `lakegate serve --config` takes too.
 pub(super) fn gateway(folder: &Folder, arguments: &Arguments) -> String {
     let path = |name: &str| quoted(&folder.path(name));
-    let key = toml::Value::from(format!("file:{}", folder.path("seal.key").display()));
+    let secret = |name: &str| toml::Value::from(format!("file:{}", folder.path(name).display()));
+    let (key, pepper) = (secret("seal.key"), secret(PEPPER));
     let text = format!(
         "# Written anew by every `lakegate quickstart` on this folder.
 # `lakegate serve --config` takes it as it is; copy it before you change it.
@@ -27,9 +31,12 @@ admin = \"{admin}\"
 
 [seal]
 keys = [{key}]
+pepper = {pepper}
 
 [identity]
 users = {users}
+keys = {keys}
+revocations = {revocations}
 
 [policies]
 file = {policies}
@@ -50,6 +57,8 @@ warehouse = {warehouse}
         rest = arguments.rest,
         admin = arguments.admin,
         users = path("users.toml"),
+        keys = path("keys.toml"),
+        revocations = path("revocations.toml"),
         policies = path("policies.toml"),
         catalog = path("catalog.sqlite"),
         warehouse = path("warehouse"),
@@ -60,7 +69,7 @@ warehouse = {warehouse}
     }
 }
 
-/// A fresh key for tokens and tickets: what an earlier start has sealed is void.
+/// A fresh key: for tokens and tickets, where what an earlier start has sealed is void, and for a pepper.
 ///
 /// # Errors
 /// The system gives no random bytes.

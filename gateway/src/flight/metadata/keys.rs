@@ -59,7 +59,7 @@ pub(super) async fn primary(
         kinds: None,
         with_columns: true,
     };
-    let tables = app.engine.tables(&context.principal, &filter).await?;
+    let tables = app.engine.tables(context.lister()?, &filter).await?;
     let rows: Vec<_> = tables
         .iter()
         .flat_map(|table| {

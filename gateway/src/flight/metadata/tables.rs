@@ -62,10 +62,10 @@ pub(super) async fn rows(
     };
     let mut found: Vec<(Wanted, Table)> = Vec::new();
     if system {
-        let tables = app.engine.system_tables(&context.principal, &filter).await?;
+        let tables = app.engine.system_tables(context.lister()?, &filter).await?;
         found.extend(tables.into_iter().map(|table| (Wanted::System, table)));
     }
-    let tables = app.engine.tables(&context.principal, &filter).await?;
+    let tables = app.engine.tables(context.lister()?, &filter).await?;
     found.extend(tables.into_iter().map(|table| (Wanted::Kind(table.kind), table)));
     found.sort_by(|(_, one), (_, other)| place(one).cmp(&place(other)));
     batch(&found, &asked, request.include_schema)
