@@ -326,10 +326,10 @@ impl Connector for Iceberg {
     async fn committed(&self, schema: &str, name: &str, version: &Version) -> Result<Option<i64>> {
         let full = format!("{schema}.{name}");
         // A metadata table is as old as the metadata file that it shows, which its table knows.
-        let Some(location) = self.catalog.location(schema, name).await? else {
+        let Some(pointer) = self.catalog.pointer(schema, name).await? else {
             return Ok(None);
         };
-        let metadata = self.store.metadata(&full, &location).await?;
+        let metadata = self.opened(&full, pointer).await?.metadata;
         let pin = pin::at(&full, &metadata, version)?;
         Ok(pin
             .snapshot

@@ -77,7 +77,7 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }
         }
-        let all: [Box<dyn prometheus::core::Collector>; 9] = [
+        let all: [Box<dyn prometheus::core::Collector>; 10] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),

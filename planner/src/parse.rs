@@ -216,7 +216,7 @@ fn classify(statement: Statement) -> Result<(StatementKind, Body)> {
 }
 
 /// `EXPLAIN (FEDERATION)`, with or without `ANALYZE`.
-fn federation(options: &[UtilityOption], inner: Statement) -> Result<Parsed> {
+fn federation(options: &[UtilityOption], inner: Statement) -> Result<(StatementKind, Body)> {
     let analyze = options.iter().any(|option| is_option(option, "analyze"));
     if options.len() != 1 + usize::from(analyze) {
         return Err(Error::Unsupported {
@@ -226,10 +226,10 @@ fn federation(options: &[UtilityOption], inner: Statement) -> Result<Parsed> {
     match inner {
         Statement::Query(mut query) => {
             names::name_columns(&mut query);
-            Ok(Parsed {
-                kind: StatementKind::Federation { analyze },
-                body: Body::Plan(Box::new(Statement::Query(query))),
-            })
+            Ok((
+                StatementKind::Federation { analyze },
+                Body::Plan(Box::new(Statement::Query(query))),
+            ))
         }
         other => Err(unsupported(&other)),
     }

@@ -78,9 +78,7 @@ impl Rest {
     /// Runs a statement with its arguments (`{"sql": .., "settings": ..}`) and gives the whole JSON answer.
     pub async fn ask(&self, body: &Value) -> Result<Value, Refusal> {
         let response = self
-            .http
-            .post(format!("{}/v1/sql", self.base))
-            .basic_auth(&self.user, Some(&self.password))
+            .signed(self.http.post(format!("{}/v1/sql", self.base)))
             .header("accept", "application/json")
             .json(body)
             .send()

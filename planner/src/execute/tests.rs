@@ -13,6 +13,9 @@ use futures::stream;
 
 use super::*;
 use crate::config::Config;
+use crate::report::Surroundings;
+use crate::request::PushdownRule;
+use connectors::Observations;
 
 /// How the rows of [`Broken`] end.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +107,7 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
         plan: Arc::new(Broken::new(end)),
         task: Arc::new(TaskContext::default()),
         partition: None,
+        notes: Arc::default(),
     };
     let bounds = Bounds {
         deadline: Instant::now() + limit,
@@ -111,7 +115,14 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
     };
     let columns = (row().schema(), vec![None]);
     let runs = stream::iter([Ok(run)]);
-    let mut running = start(&runtime, &gauge, columns, runs, bounds, unchanged);
+    let around = Surroundings {
+        request: "a request".to_owned(),
+        pushdown: PushdownRule::default(),
+        tables: Arc::from([]),
+        sees_statements: false,
+    };
+    let reporter = Reporter::new(around, "somebody", Observations::default());
+    let mut running = start(&runtime, &gauge, columns, reporter, runs, bounds, unchanged);
     let mut rows = 0;
     while let Some(batch) = running.next().await {
         match batch {
