@@ -263,13 +263,6 @@ impl Catalog {
         Err(self.unknown(principal, name).await)
     }
 
-    /// Whether a table of this catalog can be read again as it was.
-    pub(crate) fn keeps_versions(&self, catalog: &str) -> bool {
-        self.registry
-            .get(catalog)
-            .is_some_and(|source| source.capabilities().versions)
-    }
-
     /// The state of a table at a version. When a version was committed never changes, so it is asked once.
     pub(crate) async fn state(&self, name: &TableName, version: &Version) -> Result<TableState> {
         let source = self.registry.get(&name.catalog);
