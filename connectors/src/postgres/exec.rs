@@ -119,7 +119,8 @@ impl RemoteExec {
         self
     }
 
-    /// The same, waiting for those of its filters that a join fills. `joins` are the filters of the plan's joins.
+    /// The same, waiting for those of its filters that a join fills, and taking in no others. `joins` are the filters of
+    /// those joins that give the same without the rows which match none of their keys.
     #[must_use]
     pub fn awaiting(&self, joins: &[Arc<DynamicFilterPhysicalExpr>]) -> Self {
         let is_joins = |expr: &Arc<dyn PhysicalExpr>| {
@@ -282,10 +283,16 @@ impl ExecutionPlan for RemoteExec {
         snapshot.register();
         let deadline = scope.as_ref().and_then(|scope| scope.deadline());
         let config = self.remote.0.config();
-        let bindable = self.bindable.clone().filter(|_| !self.filters.is_empty());
+        // A filter of which nobody has said what fills it may hide rows that somebody looks for.
+        let bindable = self.bindable.clone().filter(|_| self.takes_keys());
         let binding = bindable.map(|bindable| Binding {
             bindable,
-            filters: self.filters.clone(),
+            filters: self
+                .filters
+                .iter()
+                .filter(|filter| filter.is_awaited)
+                .cloned()
+                .collect(),
             decision: Arc::clone(&self.decision),
             wait: Duration::from_millis(config.bind_wait_ms),
             keys_max: config.bind_keys_max,

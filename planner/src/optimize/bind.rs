@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use connectors::postgres::RemoteExec;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{JoinType, NullEquality};
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::{ExecutionPlan, with_new_children_if_necessary};
 
 /// Up to so many rows a side of a join is collected in one piece, whose keys are one list.
 const COLLECTED_ROWS: usize = 1_000_000;
@@ -34,24 +35,53 @@ pub(crate) fn binding(state: &SessionState) -> SessionState {
     state
 }
 
-/// `plan` with its remote scans told which of their filters are joins'.
+/// `plan` with its remote scans told which of their filters are joins'. A scan takes in no other filter.
 pub(crate) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let mut joins: Vec<Arc<DynamicFilterPhysicalExpr>> = Vec::new();
     plan.apply(|node| {
-        if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        if let Some(join) = node.downcast_ref::<HashJoinExec>()
+            && drops_what_matches_nothing(join)
+        {
             joins.extend(join.dynamic_filter_expr().cloned());
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    if joins.is_empty() {
-        return Ok(plan);
+    match joins.is_empty() {
+        true => Ok(plan),
+        false => told(plan, &joins),
     }
-    let changed = plan.transform_up(|node| match node.downcast_ref::<RemoteExec>() {
-        Some(scan) if scan.has_filters() => {
-            let told: Arc<dyn ExecutionPlan> = Arc::new(scan.awaiting(&joins));
-            Ok(Transformed::yes(told))
-        }
-        _ => Ok(Transformed::no(node)),
-    })?;
-    Ok(changed.data)
+}
+
+/// Whether a join gives the same when rows of its other side that match no key are not there. `NOT IN` does not: it looks
+/// for a NULL among them.
+fn drops_what_matches_nothing(join: &HashJoinExec) -> bool {
+    let is_plain = matches!(
+        join.join_type(),
+        JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::RightSemi | JoinType::LeftAnti
+    );
+    is_plain && !join.null_aware && join.null_equality() == NullEquality::NullEqualsNothing
+}
+
+fn told(
+    plan: Arc<dyn ExecutionPlan>,
+    joins: &[Arc<DynamicFilterPhysicalExpr>],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(scan) = plan.downcast_ref::<RemoteExec>() {
+        return Ok(match scan.has_filters() {
+            true => Arc::new(scan.awaiting(joins)),
+            false => plan,
+        });
+    }
+    // Nobody's keys go below the side in which `NOT IN` looks for a NULL.
+    let keeps_right = plan
+        .downcast_ref::<HashJoinExec>()
+        .is_some_and(|join| join.null_aware);
+    let mut children = Vec::new();
+    for (place, child) in plan.children().into_iter().enumerate() {
+        children.push(match keeps_right && place == 1 {
+            true => Arc::clone(child),
+            false => told(Arc::clone(child), joins)?,
+        });
+    }
+    with_new_children_if_necessary(plan, children)
 }

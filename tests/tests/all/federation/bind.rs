@@ -67,6 +67,33 @@ async fn a_join_reads_the_rows_that_its_keys_need() {
 }
 
 #[tokio::test]
+async fn a_null_that_somebody_looks_for_comes_over() {
+    let house = House::shared().await;
+    let table = "CREATE SCHEMA holes; CREATE TABLE holes.seen AS SELECT n::bigint AS n FROM generate_series(1, 500) n; \
+                 INSERT INTO holes.seen VALUES (NULL); ANALYZE holes.seen";
+    house.postgres.run(table, "").expect("a table");
+    let rest = house.gateway.rest("admin");
+    let few = "SELECT n_nationkey FROM lake.gold.nation WHERE n_nationkey";
+    for (sql, count) in [
+        // One NULL among them, and nothing is known not to be there.
+        (format!("{few} NOT IN (SELECT n FROM pg.holes.seen)"), 0),
+        (format!("{few} NOT IN (SELECT n FROM pg.holes.seen WHERE n IS NOT NULL)"), 1),
+        (format!("{few} IN (SELECT n FROM pg.holes.seen)"), 24),
+        ("SELECT n_nationkey FROM lake.gold.nation WHERE NOT EXISTS (SELECT 1 FROM pg.holes.seen WHERE n = n_nationkey)".to_owned(), 1),
+        (
+            format!(
+                "SELECT x.n_nationkey FROM ({few} NOT IN (SELECT n FROM pg.holes.seen)) x \
+                 JOIN lake.gold.region ON x.n_nationkey = r_regionkey"
+            ),
+            0,
+        ),
+    ] {
+        let (rows, _) = asked(&rest, &sql).await;
+        assert_eq!(rows.len(), count, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn without_keys_the_same_rows_come_out_of_more() {
     let settings = [("planner.sources.pg.bind_keys_max", "0")];
     let house = House::open(&settings).await.expect("a lake and a server");
