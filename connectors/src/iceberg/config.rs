@@ -159,6 +159,8 @@ impl Config {
         self.storage.validate()?;
         if let CatalogAt::Rest(url) = &at {
             self.rest.validate(url)?;
+        } else if self.warehouse.is_empty() {
+            return Err(invalid("warehouse", "the key is missing"));
         } else if !is_place(&self.warehouse) {
             let problem = "must be an absolute path or the URL of a store, such as s3://BUCKET/FOLDER";
             return Err(invalid("warehouse", problem));
