@@ -71,7 +71,7 @@ impl Running {
 pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>> {
     let seal = Arc::new(config.seal.open(environment)?);
     let identity = Arc::new(Identity::open(&config.identity, Arc::clone(&seal))?);
-    let file = Arc::new(FileStore::open(&config.policies.file)?);
+    let file = Arc::new(FileStore::of(&config.policies)?);
     let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
     let planner = config.planner_with_secrets(environment)?;
     let engine = Engine::open(&planner, Arc::clone(&policies)).await?;
@@ -151,5 +151,10 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         );
         running.tasks.spawn(served);
     }
+    running.tasks.spawn(reload::watching(
+        app.documents.clone(),
+        app.config.policies.clone(),
+        running.stop.clone(),
+    ));
     Ok(running)
 }

@@ -12,6 +12,7 @@ use crate::cache::{OperatorsCache, PlanCache, Prepared};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::config::Config;
 use crate::cooperate::giving_way;
+use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
@@ -211,11 +212,17 @@ impl Engine {
         let bounds = Bounds {
             deadline: deadline(request, inner.config.query_timeout),
             batches_max: inner.config.stream_batches_max,
+            fence: Fence::new(
+                inner.catalog.store(),
+                Arc::clone(&request.principal),
+                prepared.guard.tables().clone(),
+            ),
         };
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
         let change = match prepared.kind {
-            StatementKind::Explain => explain::redacted,
+            StatementKind::Explain if inner.may_see_plans(request, prepared) => explain::redacted,
+            StatementKind::Explain => explain::shape,
             StatementKind::Query | StatementKind::Set(_) => execute::unchanged,
         };
         if rows == 0 {

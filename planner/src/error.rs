@@ -62,6 +62,10 @@ pub enum Error {
     /// Identity or policy documents failed.
     #[error("policy: {0}")]
     Policy(policies::Error),
+    /// The policies changed between two steps of the query, or while it gave rows. Asking again is answered by the new
+    /// ones.
+    #[error("the policies changed while the query ran")]
+    PolicyChanged,
     /// A defect of this program. The text is for the log, not for the caller.
     #[error("internal error: {message}")]
     Internal { message: String },
@@ -108,6 +112,7 @@ impl Error {
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
+            Error::PolicyChanged => ErrorKind::Unavailable,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Source { kind, .. } => match kind {
                 SourceErrorKind::NotFound | SourceErrorKind::VersionGone => ErrorKind::NotFound,
@@ -119,6 +124,7 @@ impl Error {
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
                 SourceErrorKind::Internal => ErrorKind::Internal,
             },
+            Error::Policy(policies::Error::Stale) => ErrorKind::Unavailable,
             Error::Policy(_) | Error::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -141,6 +147,7 @@ impl Error {
             Error::Source { .. } => "LG1013",
             Error::Policy(_) => "LG1014",
             Error::Memory => "LG1015",
+            Error::PolicyChanged => "LG1018",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -154,6 +161,7 @@ impl Error {
             Error::Invalid { hint, .. } => hint.clone(),
             Error::Statements { .. } => Some("send each statement in a request of its own".to_owned()),
             Error::VersionGone { .. } => Some("ask again for a new ticket".to_owned()),
+            Error::PolicyChanged => Some("send the statement again".to_owned()),
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }

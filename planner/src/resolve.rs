@@ -31,7 +31,12 @@ pub(crate) struct Resolution {
     pub(crate) stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
     /// Whether the tables' content is a function of the pins alone.
     pub(crate) is_versioned: bool,
+    /// What is shown of each table.
+    pub(crate) rights: Rights,
 }
+
+/// Tables by their full names, each with the fingerprint of its barrier; none where all of it is shown.
+pub(crate) type Rights = BTreeMap<String, Option<String>>;
 
 /// Opens every table in `references`.
 ///
@@ -50,6 +55,7 @@ pub(crate) async fn resolve(
         pins: Pins::default(),
         stores: Vec::new(),
         is_versioned: true,
+        rights: Rights::new(),
     };
     for reference in references {
         let name = full_name(&reference, session);
@@ -74,6 +80,8 @@ pub(crate) async fn resolve(
             resolution.stores.extend(table.object_stores);
             resolved
         };
+        let fingerprint = table.fingerprint().map(str::to_owned);
+        resolution.rights.insert(table.name.to_string(), fingerprint);
         found.insert(key, Arc::new(table));
     }
     resolution.catalogs = provide(found)?;

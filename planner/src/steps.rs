@@ -10,6 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+use policies::Privilege;
 
 use crate::cache::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared};
 use crate::catalog::Catalog;
@@ -23,7 +24,7 @@ use crate::parse::{Body, Parsed, StatementKind, literal, parse, trusted};
 use crate::request::{Described, Partition, Pins, Query, Request};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
-use crate::{origins, parameters, physical};
+use crate::{information_schema, origins, parameters, physical};
 
 /// What all statements share.
 #[derive(Debug)]
@@ -135,8 +136,8 @@ impl Inner {
         let references = self.references(&statement)?;
         let (session, principal) = (&request.session, &request.principal);
         let resolution = resolve(&self.catalog, principal, session, &query.pins, references).await?;
-        let policies = self.catalog.policies();
-        let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch(), principal);
+        let policies = self.catalog.policies()?;
+        let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch());
         if let Some(prepared) = self.plans.get(&key) {
             // The decision is asked again: a plan that was kept is no authority.
             enforce(prepared.guard.plan().clone(), principal, &policies)?;
@@ -229,6 +230,18 @@ impl Inner {
             TableReference::Partial { .. } | TableReference::Full { .. } => true,
         });
         Ok(references)
+    }
+
+    /// Whether the principal may see whole plans of everything that the statement reads.
+    pub(crate) fn may_see_plans(&self, request: &Request, prepared: &Prepared) -> bool {
+        let Ok(policies) = self.catalog.policies() else {
+            return false;
+        };
+        let mut tables = prepared.guard.tables().keys();
+        tables.all(|table| {
+            table.schema == information_schema::NAME
+                || policies.permits(&request.principal, Privilege::ExplainFull, table)
+        })
     }
 
     pub(crate) fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {

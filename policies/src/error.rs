@@ -65,6 +65,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// The source of the policies has been out of reach for so long that others may be in force.
+    #[error("the policies cannot be confirmed")]
+    Stale,
+
     /// A config key of this crate holds a value that cannot be.
     #[error("{key}: {reason}")]
     Setting {
@@ -121,7 +125,7 @@ impl Error {
             | Self::Setting { .. }
             | Self::SealKey { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::TooMuch,
-            Self::File { .. } => ErrorKind::Unavailable,
+            Self::File { .. } | Self::Stale => ErrorKind::Unavailable,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

@@ -8,6 +8,7 @@ mod heartbeat;
 mod layering;
 mod limits;
 mod reload;
+mod security;
 mod sql;
 mod tidy;
 mod tls;
