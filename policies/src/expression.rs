@@ -16,6 +16,7 @@
 mod bind;
 mod parse;
 mod print;
+mod tokens;
 mod types;
 
 pub use parse::{Fault, parse};

@@ -103,37 +103,8 @@ fn mask_words(mask: &Mask) -> String {
 }
 
 fn reasons(set: &PolicySet, principal: &Principal, table: &TableName, column: Option<&str>) -> Vec<Reason> {
-    let mut found = Vec::new();
     let active = set.active_roles(principal);
-    for grant in set.document().all_grants() {
-        for object in &grant.on {
-            let object = object.of_subject(principal.subject());
-            let touches_column = column.is_none_or(|column| object.column().matches(column));
-            if !object.table().matches(table) || !touches_column {
-                continue;
-            }
-            let role = grant.roles.iter().find(|role| active.contains(*role));
-            let reads = grant.privileges.contains(&Privilege::Select);
-            let gives = match grant.effect {
-                Effect::Allow => "gives",
-                Effect::Deny => "takes",
-            };
-            let privileges: Vec<&str> = grant
-                .privileges
-                .iter()
-                .map(|privilege| privilege.name())
-                .collect();
-            found.push(Reason {
-                kind: "grant",
-                rule: grant.name.clone(),
-                counts: role.is_some() && reads,
-                why: match role {
-                    Some(role) => format!("{gives} {} on {object} to `{role}`", privileges.join(", ")),
-                    None => format!("is for {}", listed(&grant.roles)),
-                },
-            });
-        }
-    }
+    let mut found = grants(set, principal, table, column);
     let about = |roles: &Option<BTreeSet<String>>, except: &BTreeSet<String>| {
         if let Some(role) = except.iter().find(|role| active.contains(*role)) {
             return (false, format!("is not for `{role}`"));
@@ -176,6 +147,41 @@ fn reasons(set: &PolicySet, principal: &Principal, table: &TableName, column: Op
                 rule: mask.name.clone(),
                 counts,
                 why: format!("{why}, {:?} with priority {}", mask.kind, mask.priority),
+            });
+        }
+    }
+    found
+}
+
+fn grants(set: &PolicySet, principal: &Principal, table: &TableName, column: Option<&str>) -> Vec<Reason> {
+    let mut found = Vec::new();
+    let active = set.active_roles(principal);
+    for grant in set.document().all_grants() {
+        for object in &grant.on {
+            let object = object.of_subject(principal.subject());
+            let touches_column = column.is_none_or(|column| object.column().matches(column));
+            if !object.table().matches(table) || !touches_column {
+                continue;
+            }
+            let role = grant.roles.iter().find(|role| active.contains(*role));
+            let reads = grant.privileges.contains(&Privilege::Select);
+            let gives = match grant.effect {
+                Effect::Allow => "gives",
+                Effect::Deny => "takes",
+            };
+            let privileges: Vec<&str> = grant
+                .privileges
+                .iter()
+                .map(|privilege| privilege.name())
+                .collect();
+            found.push(Reason {
+                kind: "grant",
+                rule: grant.name.clone(),
+                counts: role.is_some() && reads,
+                why: match role {
+                    Some(role) => format!("{gives} {} on {object} to `{role}`", privileges.join(", ")),
+                    None => format!("is for {}", listed(&grant.roles)),
+                },
             });
         }
     }

@@ -159,7 +159,14 @@ fn the_published_schema_and_example_are_those_of_the_code() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/policies");
     let written = std::fs::read_to_string(folder.join("schema.json")).unwrap_or_default();
     let schema = format!("{:#}\n", super::json_schema());
-    assert_eq!(written, schema, "write this into deploy/policies/schema.json");
+    if written != schema {
+        let draft = std::env::temp_dir().join("lakegate-policies-schema.json");
+        std::fs::write(&draft, &schema).unwrap();
+        panic!(
+            "deploy/policies/schema.json is not that of the code, which lies in {}",
+            draft.display()
+        );
+    }
     let path = folder.join("example.toml");
     let example = std::fs::read_to_string(&path).unwrap();
     crate::PolicySet::parse(&example, &path).unwrap();

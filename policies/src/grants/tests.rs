@@ -201,15 +201,23 @@ fn roles(document: &Document) -> Vec<Entity> {
         .collect()
 }
 
-#[test]
-fn casbin_and_cedar_decide_alike() {
-    let seed = match std::env::var("LAKEGATE_SEED") {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test that failed is run again with its seed"
+)]
+fn seed() -> u64 {
+    match std::env::var("LAKEGATE_SEED") {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap()
             .as_nanos() as u64,
-    };
+    }
+}
+
+#[test]
+fn casbin_and_cedar_decide_alike() {
+    let seed = seed();
     let mut random = Random(seed);
     let (mut decisions, mut allowed) = (0_u64, 0_u64);
     let authorizer = Authorizer::new();
@@ -263,9 +271,11 @@ fn casbin_and_cedar_decide_alike() {
             }
         }
     }
-    println!(
-        "casbin and cedar: {decisions} decisions, {allowed} of them allow, 0 disagreements (seed {seed})"
+    // Written past the capture of the test's output: `make test` shows it.
+    let line = format!(
+        "casbin and cedar: {decisions} decisions, {allowed} of them allow, 0 disagreements (seed {seed})\n"
     );
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     assert!(
         decisions == DOCUMENTS * PRINCIPALS * REQUESTS && allowed > decisions / 50,
         "{allowed}"

@@ -113,6 +113,20 @@ fn compare(
             format!("{} became {}", rows(was), rows(is)),
         );
     }
+    for (direction, object, what) in columns(old, new, was, is, table) {
+        note(direction, object, what);
+    }
+}
+
+/// The columns that are shown otherwise.
+fn columns(
+    old: &PolicySet,
+    new: &PolicySet,
+    was: &Allowance,
+    is: &Allowance,
+    table: &TableName,
+) -> Vec<(Direction, String, String)> {
+    let mut found = Vec::new();
     let columns = old
         .columns_spoken_of(table)
         .into_iter()
@@ -133,8 +147,9 @@ fn compare(
             std::cmp::Ordering::Equal => Direction::Changed,
         };
         let what = format!("{} became {}", super::shown(&then), super::shown(&now));
-        note(direction, format!("{table}.{column}"), what);
+        found.push((direction, format!("{table}.{column}"), what));
     }
+    found
 }
 
 fn rows(allowance: &Allowance) -> String {

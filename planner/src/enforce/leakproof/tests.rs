@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
-use datafusion::functions::expr_fn::lower;
-use datafusion::logical_expr::{Expr, cast, col, lit, random, try_cast};
+use datafusion::functions::expr_fn::{lower, random};
+use datafusion::logical_expr::{Expr, cast, col, lit, try_cast};
 
 use super::is_leakproof;
 
