@@ -5,6 +5,7 @@
 
 mod check;
 mod failure;
+mod policies;
 mod quickstart;
 mod serve;
 mod sql;
@@ -47,6 +48,7 @@ enum Command {
     Quickstart(quickstart::Arguments),
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Policies(policies::Arguments),
     Sql(Box<sql::Arguments>),
 }
 
@@ -67,6 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Quickstart(arguments) => quickstart::run(arguments, &environment),
         Command::Serve(arguments) => serve::run(&arguments, &environment),
         Command::Check(arguments) => check::run(&arguments, &environment),
+        Command::Policies(arguments) => policies::run(arguments),
         Command::Sql(arguments) => sql::run(&arguments, &environment),
     };
     match outcome {
