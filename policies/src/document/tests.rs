@@ -134,7 +134,7 @@ fn each_mistake_in_a_rule_is_told_by_its_name() {
             "has a `last`, which its kind does not take",
         ),
         (
-            mask("m", "kind = \"null\"") + &mask("n", "kind = \"deny\""),
+            mask("m", "kind = \"null\"") + mask("n", "kind = \"deny\"").as_str(),
             "rules `m` and `n` mask one column with one priority",
         ),
         (mask("m", "kind = \"null\"\nroles = []"), "rule `m` has no roles"),

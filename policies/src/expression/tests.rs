@@ -51,7 +51,7 @@ fn what_is_written_means_what_it_says() {
 
 #[test]
 fn what_could_fail_or_reach_out_cannot_be_written() {
-    let deep = "(".repeat(40) + "a" + &")".repeat(40);
+    let deep = format!("{}a{}", "(".repeat(40), ")".repeat(40));
     let long = vec!["a"; 400].join(" AND ");
     for text in [
         "",
