@@ -68,7 +68,8 @@ kind = "deny"
 
 /// A lake behind a gateway that gives batches in one order.
 pub(super) struct World {
-    pub(super) lake: Lake,
+    /// Ends with the gateway, not before it.
+    _lake: Lake,
     pub(super) gateway: Gateway,
 }
 
@@ -94,7 +95,7 @@ impl World {
         lake.set_policies(POLICIES).expect("policies");
         let settings = [("planner.threads", "1"), ("limits.principal_queries_max", "64")];
         let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
-        Self { lake, gateway }
+        Self { _lake: lake, gateway }
     }
 }
 
