@@ -16,8 +16,8 @@ BUILD := $(CARGO) build --release --locked --workspace
 quickstart: build ## make a sample lake if there is none, start the gateway on loopback (ARGS="--scale 1 --dir DIR ...")
 	@exec $(LAKEGATE) quickstart $(ARGS)
 
-build: ## compile the gateway
-	$(BUILD) --bin lakegate
+build: ## compile the gateway and the ingest service
+	$(BUILD) --bin lakegate --bin lakegate-ingest
 
 test: build ## every test: Rust, then the Python and Java clients against a running gateway
 	tests/install

@@ -7,7 +7,10 @@
 //! - A metadata file is on the disk before the catalog points to it, and is never written twice.
 
 mod operations;
+mod publish;
 mod sqlite;
+
+pub use publish::Publication;
 
 use crate::iceberg::Config;
 use crate::{Error, Result};

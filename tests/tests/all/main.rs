@@ -5,6 +5,7 @@ mod faults;
 mod federation;
 mod fleet;
 mod heartbeat;
+mod ingest;
 mod layering;
 mod limits;
 mod reload;
