@@ -90,15 +90,13 @@ impl Gold {
     async fn model(&self, model: &Model, silver: &Table, to: i64) -> Result<bool> {
         let ident = iceberg::TableIdent::new(Zone::Gold.namespace(), model.name.clone());
         let origin = self.pipeline.silver().to_string();
-        let old = match self.kernel.load(&ident).await {
-            Ok(table) => Some(table),
-            Err(Error::Catalog { source, .. }) if source.kind() == iceberg::ErrorKind::TableNotFound => None,
+        let positions = match self.kernel.load(&ident).await {
+            Ok(table) => facts::positions(table.metadata()),
+            Err(Error::Catalog { source, .. }) if source.kind() == iceberg::ErrorKind::TableNotFound => {
+                facts::Positions::new()
+            }
             Err(error) => return Err(error),
         };
-        let positions = old
-            .as_ref()
-            .map(|table| facts::positions(table.metadata()))
-            .unwrap_or_default();
         let recorded = positions.get(&origin).cloned();
         let from = recorded.as_ref().and_then(|text| text.parse::<i64>().ok());
         let Some(part) = self.part(model, silver, from).await? else {

@@ -101,10 +101,9 @@ async fn answer(
     let (body, room) = receive(door, headers, body).await?;
     let body_sha256 = digest::hex(&digest::sha256(&body));
     let batch = batch(dataset, &principal, key.as_deref());
-    let encoding = match headers.get(CONTENT_ENCODING) {
-        Some(value) => Some(value.to_str().unwrap_or("?").to_owned()),
-        None => None,
-    };
+    let encoding = headers
+        .get(CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or("?").to_owned());
     let room = unpacked_room(door, encoding.is_some(), room)?;
     let bounds = door.settings.body;
     let sent = body.clone();

@@ -236,82 +236,38 @@ async fn others_see_what_they_may(gateway: &Gateway) {
     );
 }
 
+/// Path, media type, body, and the status and code of the refusal.
+const REFUSALS: [(&str, &str, &str, u16, &str); 9] = [
+    ("nothing", "application/json", "{}", 404, "LG3001"),
+    ("..%2Fevents", "application/json", "{}", 404, "LG3001"),
+    ("%2Fetc%2Fpasswd", "application/json", "{}", 404, "LG3001"),
+    ("events/other", "application/json", "{}", 404, "LG3001"),
+    ("events", "application/json", " \n ", 400, "LG3004"),
+    ("events?ack=maybe", "application/json", "{}", 400, "LG3004"),
+    ("events", "image/png", "{}", 415, "LG3005"),
+    (
+        "events",
+        "application/vnd.apache.parquet",
+        "PAR1 no",
+        422,
+        "LG3007",
+    ),
+    ("events?format=avro", "", "Obj\u{1} no", 422, "LG3007"),
+];
+
 async fn bad_bodies_are_refused(admin: &Caller<'_>) {
-    let cases = [
-        (
-            "/v1/ingest/nothing",
-            "application/json",
-            b"{}".to_vec(),
-            StatusCode::NOT_FOUND,
-            "LG3001",
-        ),
-        (
-            "/v1/ingest/..%2Fevents",
-            "application/json",
-            b"{}".to_vec(),
-            StatusCode::NOT_FOUND,
-            "LG3001",
-        ),
-        (
-            "/v1/ingest/%2Fetc%2Fpasswd",
-            "application/json",
-            b"{}".to_vec(),
-            StatusCode::NOT_FOUND,
-            "LG3001",
-        ),
-        (
-            "/v1/other",
-            "application/json",
-            b"{}".to_vec(),
-            StatusCode::NOT_FOUND,
-            "LG3001",
-        ),
-        (
-            "/v1/ingest/events",
-            "application/json",
-            b" \n ".to_vec(),
-            StatusCode::BAD_REQUEST,
-            "LG3004",
-        ),
-        (
-            "/v1/ingest/events?ack=maybe",
-            "application/json",
-            b"{}".to_vec(),
-            StatusCode::BAD_REQUEST,
-            "LG3004",
-        ),
-        (
-            "/v1/ingest/events",
-            "image/png",
-            b"{}".to_vec(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "LG3005",
-        ),
-        (
-            "/v1/ingest/events",
-            "application/vnd.apache.parquet",
-            b"PAR1 no".to_vec(),
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "LG3007",
-        ),
-        (
-            "/v1/ingest/events?format=avro",
-            "",
-            b"Obj\x01 no".to_vec(),
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "LG3007",
-        ),
-    ];
-    for (path, media, body, status, code) in cases {
-        let (seen, problem) = admin.answer(admin.post(path, media, body)).await;
+    for (path, media, body, status, code) in REFUSALS {
+        let (seen, problem) = admin
+            .answer(admin.post(&format!("/v1/ingest/{path}"), media, body))
+            .await;
         assert_eq!(
-            (seen, &problem["code"]),
+            (seen.as_u16(), &problem["code"]),
             (status, &json!(code)),
             "{path} {media}: {problem}"
         );
     }
     let packed = admin
-        .post("/v1/ingest/events", "application/json", b"no gzip".to_vec())
+        .post("/v1/ingest/events", "application/json", "no gzip")
         .header(CONTENT_ENCODING, "gzip");
     let (status, problem) = admin.answer(packed).await;
     assert_eq!(
