@@ -9,20 +9,24 @@
 //! * An unknown key, a wrong type and a value out of bounds stop the start; the fault names file and key.
 //! * Secrets are references (`file:PATH`, `env:NAME`); the config itself holds none and may be printed.
 
+mod audit;
 mod environment;
 mod fault;
 mod layer;
 mod limits;
 mod listen;
+mod rates;
 mod seal;
 mod session;
 mod telemetry;
 mod tls;
 
+pub use audit::{Statements, Trail};
 pub use environment::Environment;
 pub use fault::Fault;
 pub use limits::Limits;
 pub use listen::{Listen, parse_address};
+pub use rates::{Rated, Rates};
 pub use seal::{Seal, SecretReference};
 pub use session::Session;
 pub use telemetry::{Format, Telemetry};
@@ -53,6 +57,10 @@ pub struct Config {
     pub limits: Limits,
     /// How queries are planned and run, and the sources.
     pub planner: planner::Config,
+    /// How many requests a minute who may make.
+    pub rates: Rates,
+    /// Where every request is recorded.
+    pub audit: Trail,
     /// What it logs.
     pub telemetry: Telemetry,
 }
@@ -111,6 +119,8 @@ impl Config {
             other => Fault::at("identity", other.to_string()),
         })?;
         self.limits.validate()?;
+        self.rates.validate()?;
+        self.audit.validate()?;
         self.telemetry.validate()?;
         self.planner.validate().map_err(|error| match error {
             planner::Error::Setting { key, problem } => Fault::at(format!("planner.{key}"), problem),

@@ -19,6 +19,7 @@ pub struct Metrics {
     queries: IntGaugeVec,
     plans: IntGaugeVec,
     reloads: IntCounterVec,
+    rate_limited: IntCounterVec,
 }
 
 impl Metrics {
@@ -57,6 +58,11 @@ impl Metrics {
                 "Documents read again at SIGHUP, by outcome; what failed stayed in force as it was.",
                 &["document", "outcome"],
             )?,
+            rate_limited: counter(
+                "lakegate_rate_limited_total",
+                "Calls refused because their caller had made those of the minute, by tier.",
+                &["tier"],
+            )?,
             registry,
         };
         // Shown from the start, so that an alert on failures needs no first one.
@@ -65,7 +71,7 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }
         }
-        let all: [Box<dyn prometheus::core::Collector>; 8] = [
+        let all: [Box<dyn prometheus::core::Collector>; 9] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),
@@ -74,6 +80,7 @@ impl Metrics {
             Box::new(metrics.queries.clone()),
             Box::new(metrics.plans.clone()),
             Box::new(metrics.reloads.clone()),
+            Box::new(metrics.rate_limited.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).map_err(internal)?;
@@ -99,6 +106,11 @@ impl Metrics {
     pub fn reloaded(&self, document: &str, is_good: bool) {
         let outcome = if is_good { "ok" } else { "failed" };
         self.reloads.with_label_values(&[document, outcome]).inc();
+    }
+
+    /// A caller of this tier had made the calls of the minute.
+    pub(crate) fn rate_limited(&self, tier: &str) {
+        self.rate_limited.with_label_values(&[tier]).inc();
     }
 
     /// Counts a connection while the answer lives.

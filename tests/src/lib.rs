@@ -12,6 +12,7 @@ pub mod house;
 pub mod issuer;
 pub mod lake;
 pub mod postgres;
+pub mod redis;
 pub mod rest;
 
 pub use answer::{Answer, Refusal};
@@ -21,4 +22,5 @@ pub use gateway::{Ended, Gateway, Launch};
 pub use issuer::Issuer;
 pub use lake::Lake;
 pub use postgres::Postgres;
+pub use redis::Redis;
 pub use rest::Rest;

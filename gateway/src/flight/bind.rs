@@ -69,7 +69,10 @@ pub(super) async fn answer(
 /// An update that changes the session is carried out; a query is told to come by the query path; the rest was refused
 /// when the statement was read.
 async fn update_result(app: &App, context: &RequestContext, sql: &str) -> Result<Response<PutResult>> {
-    let described = app.engine.describe(&context.request()?, &Query::new(sql)).await?;
+    let described = app
+        .engine
+        .describe(&context.request(sql).await?, &Query::new(sql))
+        .await?;
     let StatementKind::Set(assignments) = described.kind else {
         return Err(Error::Unsupported {
             what: "a query sent as an update".to_owned(),

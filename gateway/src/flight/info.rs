@@ -87,7 +87,10 @@ pub(super) async fn schema(
 }
 
 async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<SchemaRef> {
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
     Ok(result_schema(&described.schema, &described.origins))
 }
 
@@ -126,7 +129,10 @@ async fn statement(
         parameters: values,
         ..Query::new(sql.clone())
     };
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
     if let StatementKind::Set(assignments) = &described.kind {
         let session = app
             .engine

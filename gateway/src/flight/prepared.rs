@@ -55,7 +55,10 @@ pub(super) async fn create(
     no_transaction(request.transaction_id.as_ref())?;
     let described = app
         .engine
-        .describe(&context.request()?, &Query::new(request.query.clone()))
+        .describe(
+            &context.request(&request.query).await?,
+            &Query::new(request.query.clone()),
+        )
         .await?;
     let handle = Handle {
         sql: request.query,

@@ -12,6 +12,7 @@ use super::encode::{self, Stream};
 use super::frames::{self, Frames, Messages};
 use super::metadata;
 use crate::app::App;
+use crate::audit::Read;
 use crate::edge::result_schema;
 use crate::error::{Error, Result};
 use crate::session::RequestContext;
@@ -67,14 +68,17 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
 
 async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Messages> {
     let place = app.admission.enter(context.principal.subject()).await?;
-    let request = context.request()?;
+    let request = context.request(&query.sql).await?;
     let running = app.engine.run(&request, &query).await?;
     let registered = app.running.register(context.principal.subject(), id);
+    context.entry.read(Read::of(app, &running)).await?;
+    context.entry.streams();
     let stream = Stream {
         app: Arc::clone(app),
         schema: result_schema(&running.schema, &running.origins),
         request: context.id.clone(),
         fence: Arc::clone(&context.fence),
+        entry: Arc::clone(&context.entry),
         registered,
         _place: place,
     };

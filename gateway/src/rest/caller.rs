@@ -7,13 +7,16 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 
+use crate::admission::Room;
 use crate::app::App;
+use crate::audit::Outcome;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::rest::envelope::RequestName;
 use crate::rest::problem::Refusal;
-use crate::session::RequestContext;
+use crate::session::{Incoming, RequestContext};
 
 /// A proven caller with the context of the call.
 #[derive(Clone, Debug)]
@@ -21,18 +24,42 @@ pub(super) struct Caller(pub(super) RequestContext);
 
 /// Proves the caller, or answers 401.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id = request
+    let name = request
         .extensions()
         .get::<RequestName>()
-        .map(|name| name.0.clone())
+        .cloned()
         .unwrap_or_default();
     let peer = Peer::of(request.extensions());
-    match RequestContext::open(&app, request.headers(), peer.as_ref(), &id).await {
+    let call = Incoming {
+        protocol: "rest",
+        method: &name.route,
+        id: &name.id,
+        headers: request.headers(),
+        peer: peer.as_ref(),
+    };
+    match RequestContext::open(&app, &call).await {
         Ok(context) => {
+            let (entry, room) = (Arc::clone(&context.entry), context.room);
             request.extensions_mut().insert(Caller(context));
-            next.run(request).await
+            let mut response = next.run(request).await;
+            match response.extensions().get::<Arc<Refusal>>() {
+                Some(refusal) => entry.conclude(Outcome::failed(refusal.code())),
+                None if entry.is_streaming() => {}
+                None => entry.conclude(Outcome::ok()),
+            }
+            tell(&mut response, room);
+            response
         }
         Err(error) => Refusal::from(error).into_response(),
+    }
+}
+
+/// Puts what is left of the caller's requests into the headers.
+pub(super) fn tell(response: &mut Response, room: Option<Room>) {
+    for (name, value) in room.iter().flat_map(Room::headers) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
 }
 

@@ -26,6 +26,7 @@ use planner::{Query, Running};
 
 use crate::admission::Place;
 use crate::app::App;
+use crate::audit::{Outcome, Read};
 use crate::edge::{plain_batch, plain_schema};
 use crate::error::{Error, Result};
 use crate::rest::accept::Shape;
@@ -65,7 +66,12 @@ pub(super) async fn deliver(
     work: Work,
 ) -> Result<Response, Refusal> {
     let registered = app.running.register(context.principal.subject(), &context.id);
-    let running = app.engine.run(&context.request()?, &work.query).await?;
+    let running = app
+        .engine
+        .run(&context.request(&work.query.sql).await?, &work.query)
+        .await?;
+    context.entry.read(Read::of(app, &running)).await?;
+    context.entry.streams();
     let plain = plain_schema(&running.schema);
     let shown: Vec<usize> = (0..work.shown.unwrap_or(plain.fields().len())).collect();
     let visible = Arc::new(plain.project(&shown).map_err(|error| internal(&error))?);
@@ -184,6 +190,7 @@ impl Rows {
         self.encoder.rows(&batch.slice(written, count), out)?;
         self.given += count as u64;
         self.app.metrics.sent("rest", count, out.len() - before);
+        self.context.entry.sent(count, out.len() - before);
         if written + count < batch.num_rows() {
             self.current = Some((batch, written + count));
         }
@@ -228,6 +235,7 @@ impl Rows {
             request_id: &self.context.id,
         };
         self.encoder.tail(&end, out)?;
+        self.context.entry.conclude(Outcome::ok());
         if let Some(cursor) = next_cursor.filter(|_| !self.encoder.carries_cursor()) {
             let value = HeaderValue::try_from(cursor).map_err(|error| Error::Internal {
                 message: error.to_string(),
@@ -242,6 +250,7 @@ impl Rows {
 
     fn break_off(&mut self, error: Error, out: &mut Vec<u8>) {
         let refusal = Refusal::from(error);
+        self.context.entry.conclude(Outcome::failed(refusal.code()));
         self.encoder.failure(&refusal.problem(&self.context.id), out);
         self.stage = Stage::Broken(refusal.into_error());
     }

@@ -1,5 +1,6 @@
 //! Every test over the wire, in one binary.
 
+mod audit;
 mod cancel;
 mod faults;
 mod federation;
@@ -8,6 +9,7 @@ mod heartbeat;
 mod identity;
 mod layering;
 mod limits;
+mod rates;
 mod reload;
 mod sql;
 mod tidy;

@@ -1,0 +1,94 @@
+//! A Redis server of a test's own: on a free port of this machine, in memory alone, with a password.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::gateway::free_address;
+
+const PASSWORD: &str = "redis-canary";
+
+/// How long a start may take.
+const READY: Duration = Duration::from_secs(30);
+
+/// The server; it ends with the value.
+#[derive(Debug)]
+pub struct Redis {
+    process: Option<Child>,
+    port: String,
+    /// Its URL, password included.
+    pub url: String,
+}
+
+impl Redis {
+    /// Starts one. It keeps nothing on disk.
+    pub fn start() -> Result<Self> {
+        let address = free_address()?;
+        let (_, port) = address.rsplit_once(':').context("a port")?;
+        let mut redis = Self {
+            process: None,
+            port: port.to_owned(),
+            url: format!("redis://:{PASSWORD}@127.0.0.1:{port}/0"),
+        };
+        redis.restart()?;
+        Ok(redis)
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn restart(&mut self) -> Result<()> {
+        let words = [
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ];
+        let mut process = Command::new("redis-server")
+            .args(["--port", &self.port, "--requirepass", PASSWORD])
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting redis-server; tests/install installs it")?;
+        let deadline = Instant::now() + READY;
+        while TcpStream::connect(format!("127.0.0.1:{}", self.port)).is_err() {
+            if process.try_wait()?.is_some() || Instant::now() > deadline {
+                bail!("redis-server does not start");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends it at once.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Both fail only when the process is gone already.
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+
+    /// The names of all keys in it.
+    pub fn keys(&self) -> Vec<String> {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port, "-a", PASSWORD, "--no-auth-warning", "--scan"])
+            .output()
+            .expect("redis-cli");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
