@@ -6,6 +6,7 @@
 mod check;
 mod failure;
 mod keys;
+mod policies;
 mod quickstart;
 mod serve;
 mod sql;
@@ -49,6 +50,7 @@ enum Command {
     Quickstart(quickstart::Arguments),
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Policies(policies::Arguments),
     Sql(Box<sql::Arguments>),
     Keys(keys::Arguments),
     Users(users::Arguments),
@@ -71,6 +73,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Quickstart(arguments) => quickstart::run(arguments, &environment),
         Command::Serve(arguments) => serve::run(&arguments, &environment),
         Command::Check(arguments) => check::run(&arguments, &environment),
+        Command::Policies(arguments) => policies::run(arguments),
         Command::Sql(arguments) => sql::run(&arguments, &environment),
         Command::Keys(arguments) => keys::run(arguments, &environment),
         Command::Users(arguments) => users::run(arguments, &environment),

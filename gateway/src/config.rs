@@ -110,6 +110,10 @@ impl Config {
             policies::Error::Setting { key, reason } => Fault::at(format!("identity.{key}"), reason),
             other => Fault::at("identity", other.to_string()),
         })?;
+        self.policies.validate().map_err(|error| match error {
+            policies::Error::Setting { key, reason } => Fault::at(format!("policies.{key}"), reason),
+            other => Fault::at("policies", other.to_string()),
+        })?;
         self.limits.validate()?;
         self.telemetry.validate()?;
         self.planner.validate().map_err(|error| match error {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::Identity;
-use policies::store::{FileStore, PolicyStore as _};
+use policies::store::{FileStore, PolicyStore as _, Seen};
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,18 @@ impl Documents {
         }
     }
 
+    /// Looks whether the policies have become others. Waits for the disk.
+    fn look(&self, staleness_max: Duration) {
+        match self.policies.look(staleness_max) {
+            Ok(Seen::Same) => {}
+            Ok(Seen::Changed(outcome)) => {
+                self.note("policies", outcome);
+                tracing::info!(epoch = self.policies.current().epoch(), "policies in force");
+            }
+            Err(error) => tracing::error!(error = %error, "the policies are out of reach"),
+        }
+    }
+
     fn note(&self, document: &'static str, outcome: Result<(), impl std::error::Error>) {
         self.metrics.reloaded(document, outcome.is_ok());
         match outcome {
@@ -99,6 +111,21 @@ pub(crate) async fn at_each(mut hangups: Signal, documents: Documents, stop: Can
         let documents = documents.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || documents.reload()).await {
             tracing::error!(error = %error, "the documents were not read again");
+        }
+    }
+}
+
+/// Looks at the policies every so often, until `stop`.
+pub(crate) async fn watching(documents: Documents, config: policies::Config, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(config.poll) => {}
+        }
+        let documents = documents.clone();
+        let look = move || documents.look(config.staleness_max);
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            tracing::error!(error = %error, "the policies were not looked at");
         }
     }
 }

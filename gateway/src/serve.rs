@@ -162,5 +162,10 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
     let identity = Arc::clone(&app.identity);
     // It ends by the timeouts of the issuers.
     running.tasks.spawn(async move { identity.warm().await });
+    running.tasks.spawn(reload::watching(
+        app.documents.clone(),
+        app.config.policies.clone(),
+        running.stop.clone(),
+    ));
     Ok(running)
 }

@@ -16,40 +16,32 @@ use arrow::datatypes::FieldRef;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
 use moka::sync::Cache;
-use policies::Principal;
 
 use crate::enforce::guard::GuardedPlan;
 use crate::parse::StatementKind;
 use crate::physical::Planned;
 use crate::request::{Origin, Pins, Session};
-use crate::resolve::Resolution;
+use crate::resolve::{Resolution, Rights};
 
-/// Everything a guarded plan depends on.
+/// Everything a guarded plan depends on. Not who asks: two principals to whom the policies show the same of each table
+/// share a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PlanKey {
     sql: String,
     session: Session,
     pins: Pins,
     epoch: String,
-    subject: String,
-    roles: Vec<String>,
+    rights: Rights,
 }
 
 impl PlanKey {
-    pub(crate) fn new(
-        sql: &str,
-        session: &Session,
-        resolution: &Resolution,
-        epoch: &str,
-        principal: &Principal,
-    ) -> Self {
+    pub(crate) fn new(sql: &str, session: &Session, resolution: &Resolution, epoch: &str) -> Self {
         Self {
             sql: sql.to_owned(),
             session: session.clone(),
             pins: resolution.pins.clone(),
             epoch: epoch.to_owned(),
-            subject: principal.subject().to_owned(),
-            roles: principal.roles().iter().cloned().collect(),
+            rights: resolution.rights.clone(),
         }
     }
 }

@@ -7,8 +7,9 @@ use arrow::datatypes::SchemaRef;
 use connectors::Registry;
 use connectors::{AsOf, Connector, ForeignKey, SourceTable, TableKind, Version};
 use moka::sync::Cache;
-use policies::{Decision, PolicySet, PolicyStore, Principal, TableName};
+use policies::{Allowance, Decision, PolicySet, PolicyStore, Principal, TableName};
 
+use crate::enforce::{Unfit, secured};
 use crate::error::{Error, Result};
 use crate::information_schema;
 use crate::resolve::TableState;
@@ -118,8 +119,19 @@ impl Catalog {
     }
 
     /// The rules in force now.
-    pub(crate) fn policies(&self) -> Arc<PolicySet> {
-        self.policies.current()
+    ///
+    /// # Errors
+    /// `Policy` when it is not known whether they are.
+    pub(crate) fn policies(&self) -> Result<Arc<PolicySet>> {
+        match self.policies.is_fresh() {
+            true => Ok(self.policies.current()),
+            false => Err(Error::Policy(policies::Error::Stale)),
+        }
+    }
+
+    /// Where the rules come from.
+    pub(crate) fn store(&self) -> Arc<dyn PolicyStore> {
+        Arc::clone(&self.policies)
     }
 
     /// Every source with its name.
@@ -149,7 +161,7 @@ impl Catalog {
         catalog: Option<&str>,
         schema: Option<&Pattern>,
     ) -> Result<Vec<(String, String)>> {
-        let policies = self.policies();
+        let policies = self.policies()?;
         let mut found = Vec::new();
         for (name, source) in self
             .sources()
@@ -178,7 +190,7 @@ impl Catalog {
     /// Tables that the principal may know, sorted by catalog, schema and name; the information schema's own tables are
     /// not among them.
     pub(crate) async fn tables(&self, principal: &Principal, filter: &TableFilter) -> Result<Vec<Table>> {
-        let policies = self.policies();
+        let policies = self.policies()?;
         let mut found = Vec::new();
         for (catalog, source) in self.sources() {
             if filter.catalog.as_ref().is_some_and(|wanted| wanted != catalog) {
@@ -201,27 +213,42 @@ impl Catalog {
                         .as_ref()
                         .is_none_or(|kinds| kinds.contains(&entry.kind));
                 let name = table_name(catalog, &entry.schema, &entry.name);
-                if !fits || policies.decide(principal, &name) == Decision::Deny {
+                if !fits {
                     continue;
                 }
-                found.push(list(source, name, entry.kind, filter.with_columns).await);
+                if let Decision::Allow(allowance) = policies.decide(principal, &name) {
+                    let opened = open(source, &name, &allowance, filter.with_columns).await;
+                    found.extend(opened.map(|opened| entry_of(name, entry.kind, opened)));
+                }
             }
         }
         Ok(found)
     }
 
-    /// A table the principal may read, at `at` or as it is now. Denied and absent are one and the same `UnknownTable`.
+    /// A table as the principal may read it, at `at` or as it is now: where the policy says less than all, it stands
+    /// behind its barrier. Denied and absent are one and the same `UnknownTable`, and so is a table to which a rule about
+    /// it cannot be applied.
     pub(crate) async fn table(
         &self,
         principal: &Principal,
         name: &TableName,
         at: Option<&Version>,
     ) -> Result<SourceTable> {
-        let allowed = matches!(self.policies().decide(principal, name), Decision::Allow(_));
-        let source = self.registry.get(&name.catalog).filter(|_| allowed);
-        if let Some(source) = source {
+        let decision = self.policies()?.decide(principal, name);
+        if let (Decision::Allow(allowance), Some(source)) = (decision, self.registry.get(&name.catalog)) {
             match source.table(&name.schema, &name.table, at).await {
-                Ok(Some(table)) => return Ok(table),
+                Ok(Some(table)) => {
+                    let now = match at {
+                        Some(_) if !allowance.is_plain() => {
+                            source.table(&name.schema, &name.table, None).await?
+                        }
+                        _ => None,
+                    };
+                    match secured(table, name, &allowance, now.as_ref().map(|now| &now.schema)) {
+                        Ok(table) => return Ok(table),
+                        Err(unfit) => closed(name, &unfit),
+                    }
+                }
                 Ok(None) => {}
                 Err(connectors::Error::VersionGone { .. }) => {
                     let version = at.map(ToString::to_string).unwrap_or_default();
@@ -245,7 +272,7 @@ impl Catalog {
         at: &AsOf,
         asked: &str,
     ) -> Result<Version> {
-        let allowed = matches!(self.policies().decide(principal, name), Decision::Allow(_));
+        let allowed = self.policies()?.decide(principal, name).is_allowed();
         let source = self.registry.get(&name.catalog).filter(|_| allowed);
         if let Some(source) = source {
             match source.version_as_of(&name.schema, &name.table, at).await {
@@ -298,7 +325,7 @@ impl Catalog {
         principal: &Principal,
         catalog: Option<&str>,
     ) -> Result<Vec<(String, ForeignKey)>> {
-        let policies = self.policies();
+        let policies = self.policies()?;
         let mut found = Vec::new();
         for (name, source) in self.sources() {
             if catalog.is_some_and(|wanted| wanted != name) {
@@ -357,31 +384,63 @@ fn reachable<T>(name: &str, asked: Option<&str>, listed: connectors::Result<T>) 
     }
 }
 
-/// A table that cannot be opened is still listed, without columns: a listing must not fail for one bad table.
-async fn list(source: &Arc<dyn Connector>, name: TableName, kind: TableKind, with_columns: bool) -> Table {
-    let opened = match with_columns {
-        true => source
-            .table(&name.schema, &name.table, None)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(table = %name, error = %error, "table is listed without its columns");
-                None
-            }),
-        false => None,
+/// What a listing tells of a table beyond its name.
+#[derive(Default)]
+struct Opened {
+    comment: Option<String>,
+    columns: Option<SchemaRef>,
+    primary_key: Vec<String>,
+}
+
+/// A table for a listing; none when a rule about it cannot be applied. One that cannot be opened is still listed, without
+/// columns: a listing must not fail for one bad table.
+async fn open(
+    source: &Arc<dyn Connector>,
+    name: &TableName,
+    allowance: &Allowance,
+    with_columns: bool,
+) -> Option<Opened> {
+    // A rule that names columns may have lost one, and then the table is not there.
+    if !with_columns && allowance.is_plain() {
+        return Some(Opened::default());
+    }
+    let table = match source.table(&name.schema, &name.table, None).await {
+        Ok(Some(table)) => table,
+        Ok(None) => return Some(Opened::default()),
+        Err(error) => {
+            tracing::debug!(table = %name, error = %error, "a listed table cannot be opened");
+            return Some(Opened::default());
+        }
     };
-    let (columns, comment, primary_key) = match opened {
-        Some(table) => (Some(table.schema), table.comment, table.primary_key),
-        None => (None, None, Vec::new()),
-    };
+    match secured(table, name, allowance, None) {
+        Ok(_) if !with_columns => Some(Opened::default()),
+        Ok(table) => Some(Opened {
+            comment: table.comment,
+            columns: Some(table.schema),
+            primary_key: table.primary_key,
+        }),
+        Err(unfit) => {
+            closed(name, &unfit);
+            None
+        }
+    }
+}
+
+fn entry_of(name: TableName, kind: TableKind, opened: Opened) -> Table {
     Table {
         catalog: name.catalog,
         schema: name.schema,
         name: name.table,
         kind,
-        comment,
-        columns,
-        primary_key,
+        comment: opened.comment,
+        columns: opened.columns,
+        primary_key: opened.primary_key,
     }
+}
+
+/// Tells who runs the gateway that a rule does not fit its table.
+fn closed(name: &TableName, unfit: &Unfit) {
+    tracing::error!(table = %name, reason = %unfit, "a policy cannot be applied; the table is closed");
 }
 
 #[cfg(test)]

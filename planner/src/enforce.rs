@@ -1,13 +1,32 @@
 //! The policy step: a resolved plan in, a [`GuardedPlan`] out, or a refusal. It runs on the plan and not on the text,
 //! so every form of statement meets it, subqueries included, and it runs before any optimiser rule.
 //!
-//! Invariant: a node or table that is not known here is refused. New kinds of either must be let in by name.
+//! What a decision wants stands in the table itself: `view.rs` lays the allowance over the columns, `barrier.rs` is the
+//! table that the engine gets, `policy_scan.rs` its operator, `leakproof.rs` what may pass below, `masks.rs` and
+//! `conditions.rs` the policies' own expressions. This step sees to it that each scan of the plan stands behind the
+//! barrier that the decision wants; `audit.rs` sees to it again after the optimiser, and `fence.rs` while rows leave.
+//!
+//! Invariants:
+//! * A node or table that is not known here is refused. New kinds of either must be let in by name.
+//! * A scan passes only with the fingerprint of the decision in force.
 
 pub mod audit;
+mod barrier;
+mod conditions;
+mod fence;
 pub mod guard;
+mod leakproof;
+mod masks;
+mod policy_scan;
+mod view;
+
+pub(crate) use barrier::Barrier;
+pub(crate) use conditions::Unfit;
+pub(crate) use fence::Fence;
+pub(crate) use policy_scan::NAME as POLICY_SCAN;
+pub(crate) use view::secured;
 
 use std::any::Any;
-use std::collections::BTreeSet;
 
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -18,7 +37,7 @@ use policies::{Decision, PolicySet, Principal};
 
 use crate::error::{Error, Result};
 use crate::resolved::ResolvedTable;
-use guard::GuardedPlan;
+use guard::{GuardedPlan, Guards};
 
 /// Decides every scan of `plan` for `principal` under `policies`.
 ///
@@ -26,7 +45,7 @@ use guard::GuardedPlan;
 /// `UnknownTable` for a table that the principal may not read (absent and denied look the same), `Unsupported` for a
 /// node that reads nothing or writes something.
 pub(crate) fn enforce(plan: LogicalPlan, principal: &Principal, policies: &PolicySet) -> Result<GuardedPlan> {
-    let mut tables = BTreeSet::new();
+    let mut tables = Guards::new();
     plan.apply_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) => {
             decide(scan, principal, policies, &mut tables)
@@ -41,20 +60,20 @@ pub(crate) fn enforce(plan: LogicalPlan, principal: &Principal, policies: &Polic
     Ok(GuardedPlan::new(plan, tables))
 }
 
-fn decide(
-    scan: &TableScan,
-    principal: &Principal,
-    policies: &PolicySet,
-    tables: &mut BTreeSet<String>,
-) -> Result<()> {
+fn decide(scan: &TableScan, principal: &Principal, policies: &PolicySet, tables: &mut Guards) -> Result<()> {
     match scanned(scan) {
         Scanned::Table(table) if table.is_listing => {
-            tables.insert(table.name.to_string());
+            tables.insert(table.name.clone(), None);
             Ok(())
         }
         Scanned::Table(table) => match policies.decide(principal, &table.name) {
-            Decision::Allow(_) => {
-                tables.insert(table.name.to_string());
+            Decision::Allow(allowance) => {
+                let wanted = (!allowance.is_plain()).then(|| allowance.fingerprint());
+                // The table was opened under another document.
+                if wanted != table.fingerprint() {
+                    return Err(Error::PolicyChanged);
+                }
+                tables.insert(table.name.clone(), wanted.map(str::to_owned));
                 Ok(())
             }
             Decision::Deny => Err(Error::UnknownTable {

@@ -14,6 +14,7 @@ use crate::cache::{OperatorsCache, PlanCache, Prepared};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::config::Config;
 use crate::cooperate::giving_way;
+use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::execute::{self, Bounds, Gauge, Run, Running};
 use crate::explain;
@@ -249,11 +250,19 @@ impl Engine {
         let bounds = Bounds {
             deadline: deadline(request, inner.config.query_timeout),
             batches_max: inner.config.stream_batches_max,
+            fence: Fence::new(
+                inner.catalog.store(),
+                Arc::clone(&request.principal),
+                prepared.guard.tables().clone(),
+            ),
         };
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
         let around = inner.surroundings(request, &ready);
-        let change = changes(&prepared.kind, around.sees_statements);
+        let change = match inner.may_see_plans(request, prepared) {
+            true => changes(&prepared.kind, around.sees_statements),
+            false => shapes(&prepared.kind),
+        };
         // One for all runs of the call: a source that keeps no versions shows them one state as well.
         let rules = &request.session.rules;
         let scope = Arc::new(QueryScope::new(Some(bounds.deadline)).with_staleness_max(rules.staleness_max));
@@ -331,6 +340,14 @@ fn changes(kind: &StatementKind, sees_statements: bool) -> fn(&RecordBatch) -> R
     match kind {
         StatementKind::Explain if sees_statements => explain::redacted,
         StatementKind::Explain => explain::redacted_statements,
+        StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
+    }
+}
+
+/// The same for one who may not see what is below a barrier.
+fn shapes(kind: &StatementKind) -> fn(&RecordBatch) -> Result<RecordBatch> {
+    match kind {
+        StatementKind::Explain => explain::shape,
         StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
     }
 }

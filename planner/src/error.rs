@@ -84,6 +84,10 @@ pub enum Error {
     /// Identity or policy documents failed.
     #[error("policy: {0}")]
     Policy(policies::Error),
+    /// The policies changed between two steps of the query, or while it gave rows. Asking again is answered by the new
+    /// ones.
+    #[error("the policies changed while the query ran")]
+    PolicyChanged,
     /// A defect of this program. The text is for the log, not for the caller.
     #[error("internal error: {message}")]
     Internal { message: String },
@@ -135,6 +139,7 @@ impl Error {
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::TooManyRows(_) | Error::TooMuch { .. } | Error::Memory => ErrorKind::TooMuch,
             Error::Timeout => ErrorKind::Timeout,
+            Error::PolicyChanged => ErrorKind::Unavailable,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Source { kind, .. } => match kind {
                 SourceErrorKind::NotFound | SourceErrorKind::VersionGone => ErrorKind::NotFound,
@@ -146,6 +151,7 @@ impl Error {
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
                 SourceErrorKind::Internal => ErrorKind::Internal,
             },
+            Error::Policy(policies::Error::Stale) => ErrorKind::Unavailable,
             Error::Policy(_) | Error::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -173,6 +179,7 @@ impl Error {
             Error::NotPushed { .. } => "LG1019",
             Error::TooManyRows(_) => "LG1020",
             Error::Stale { .. } => "LG1021",
+            Error::PolicyChanged => "LG1018",
             Error::Internal { .. } => "LG1099",
         }
     }
@@ -196,6 +203,7 @@ impl Error {
             Error::NotPushed { .. } | Error::TooManyRows(_) => {
                 Some("EXPLAIN (FEDERATION) shows what is handed down and what is not".to_owned())
             }
+            Error::PolicyChanged => Some("send the statement again".to_owned()),
             Error::Syntax { .. }
             | Error::Unsupported { .. }
             | Error::Setting { .. }

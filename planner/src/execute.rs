@@ -14,6 +14,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::optimize::Notes;
 use crate::report::{Outcome, Report, Reporter};
@@ -31,6 +32,7 @@ pub struct Running {
     batches: mpsc::Receiver<Sent>,
     /// Whether the end has been said, by the work or by us.
     is_over: bool,
+    fence: Fence,
     _task: StopOnDrop<()>,
     _runtime: CpuRuntime,
 }
@@ -51,6 +53,11 @@ impl Stream for Running {
         }
         let sent = std::task::ready!(self.batches.poll_recv(cx));
         self.is_over = !matches!(sent, Some(Sent::Rows(_)));
+        // Asked here and not where rows are made: what waits in the queue must not leave either.
+        if let (Some(Sent::Rows(_)), Err(error)) = (&sent, self.fence.check()) {
+            self.is_over = true;
+            return Poll::Ready(Some(Err(error)));
+        }
         Poll::Ready(match sent {
             Some(Sent::Rows(batch)) => Some(Ok(batch)),
             Some(Sent::Failure(error)) => Some(Err(error)),
@@ -116,6 +123,8 @@ impl Run {
 pub(crate) struct Bounds {
     pub(crate) deadline: Instant,
     pub(crate) batches_max: usize,
+    /// What may end the stream half-way.
+    pub(crate) fence: Fence,
 }
 
 /// Starts `runs` one after the other as one stream of `schema`. `change` sees every batch last.
@@ -128,7 +137,12 @@ pub(crate) fn start(
     bounds: Bounds,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
 ) -> Running {
-    let (sender, batches) = mpsc::channel(bounds.batches_max.max(1));
+    let Bounds {
+        deadline,
+        batches_max,
+        fence,
+    } = bounds;
+    let (sender, batches) = mpsc::channel(batches_max.max(1));
     let entered = gauge.enter();
     let expected = Arc::clone(&schema);
     let reporter = Arc::new(reporter);
@@ -136,7 +150,7 @@ pub(crate) fn start(
     let threads = runtime.clone();
     let work = async move {
         let _entered = entered;
-        let deadline = tokio::time::Instant::from_std(bounds.deadline);
+        let deadline = tokio::time::Instant::from_std(deadline);
         let outcome =
             tokio::time::timeout_at(deadline, drive(runs, expected, change, &ending.0, &sender)).await;
         let last = match outcome {
@@ -162,6 +176,7 @@ pub(crate) fn start(
         reporter,
         batches,
         is_over: false,
+        fence,
         _task: runtime.start_task(work),
         _runtime: runtime.clone(),
     }

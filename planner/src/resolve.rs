@@ -36,6 +36,8 @@ pub(crate) struct Resolution {
     pub(crate) stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
     /// Whether the tables' content is a function of the pins alone.
     pub(crate) is_versioned: bool,
+    /// What is shown of each table.
+    pub(crate) rights: Rights,
 }
 
 /// A table that a statement names, at the state that it reads.
@@ -52,6 +54,8 @@ pub(crate) struct TableState {
     /// When the version was committed, in microseconds since 1970 UTC.
     pub(crate) as_of: Option<i64>,
 }
+/// Tables by their full names, each with the fingerprint of its barrier; none where all of it is shown.
+pub(crate) type Rights = BTreeMap<String, Option<String>>;
 
 /// Opens every table in `references`.
 ///
@@ -73,6 +77,7 @@ pub(crate) async fn resolve(
         pins: Pins::default(),
         stores: Vec::new(),
         is_versioned: true,
+        rights: Rights::new(),
     };
     for reference in references {
         let name = full_name(&reference, session);
@@ -113,6 +118,8 @@ pub(crate) async fn resolve(
             resolution.stores.extend(table.object_stores);
             resolved
         };
+        let fingerprint = table.fingerprint().map(str::to_owned);
+        resolution.rights.insert(table.name.to_string(), fingerprint);
         found.insert(key, Arc::new(table));
     }
     resolution.catalogs = provide(found)?;

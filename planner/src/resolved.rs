@@ -14,6 +14,8 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use policies::TableName;
 
+use crate::enforce::Barrier;
+
 /// One table at one version.
 #[derive(Debug)]
 pub(crate) struct ResolvedTable {
@@ -57,6 +59,12 @@ impl ResolvedTable {
             takes_filters: false,
             ..Self::new(self.name.clone(), Arc::clone(&self.inner), self.is_listing)
         })
+    }
+
+    /// By what the table was secured; none for one that shows all of itself. See [`Barrier::fingerprint`].
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        let inner = self.inner.as_ref() as &dyn std::any::Any;
+        inner.downcast_ref::<Barrier>().map(Barrier::fingerprint)
     }
 
     /// The same table with plain strings; none when it has no views.

@@ -9,6 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+use policies::Privilege;
 
 use crate::cache::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared};
 use crate::catalog::Catalog;
@@ -26,7 +27,7 @@ use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
 use crate::shadow::Shadow;
-use crate::{origins, parameters, physical, rules};
+use crate::{information_schema, origins, parameters, physical, rules};
 
 /// What all statements share.
 #[derive(Debug)]
@@ -186,8 +187,8 @@ impl Inner {
         )
         .await?;
         rules::check_freshness(&session.rules, &resolution.tables)?;
-        let policies = self.catalog.policies();
-        let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch(), principal);
+        let policies = self.catalog.policies()?;
+        let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch());
         if let Some(prepared) = self.plans.get(&key) {
             // The decision is asked again: a plan that was kept is no authority.
             enforce(prepared.guard.plan().clone(), principal, &policies)?;
@@ -289,6 +290,20 @@ impl Inner {
             TableReference::Partial { .. } | TableReference::Full { .. } => true,
         });
         Ok(references)
+    }
+
+    /// Whether the principal may see the whole plan of the statement: nothing that it reads is hidden in part, or all of
+    /// it is for eyes that the policies name.
+    pub(crate) fn may_see_plans(&self, request: &Request, prepared: &Prepared) -> bool {
+        let Ok(policies) = self.catalog.policies() else {
+            return false;
+        };
+        let tables = prepared.guard.tables();
+        tables.values().all(Option::is_none)
+            || tables.keys().all(|table| {
+                table.schema == information_schema::NAME
+                    || policies.permits(&request.principal, Privilege::ExplainFull, table)
+            })
     }
 
     pub(crate) fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {

@@ -89,6 +89,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// The source of the policies has been out of reach for so long that others may be in force.
+    #[error("the policies cannot be confirmed")]
+    Stale,
+
     /// A config key of this crate holds a value that cannot be.
     #[error("{key}: {reason}")]
     Setting {
@@ -147,7 +151,7 @@ impl Error {
             | Self::Setting { .. }
             | Self::SealKey { .. } => ErrorKind::Invalid,
             Self::Busy | Self::Throttled { .. } => ErrorKind::TooMuch,
-            Self::File { .. } | Self::Issuer { .. } => ErrorKind::Unavailable,
+            Self::File { .. } | Self::Issuer { .. } | Self::Stale => ErrorKind::Unavailable,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

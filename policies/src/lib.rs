@@ -3,8 +3,10 @@
 //! Map:
 //! * who asks: [`identity`] turns [`Credentials`] into a [`Principal`]; nothing else can make one.
 //! * what is allowed: [`document`] is the policy file as written, [`PolicySet`] the checked snapshot of it,
-//!   [`PolicyStore`] the place it comes from.
+//!   [`PolicyStore`] the place it comes from. Grants are decided by casbin (`grants.rs`); row filters and masks are
+//!   documents beside it, written in the language of [`expression`].
 //! * what ends an answer half-way: a [`Fence`], asked before each batch.
+//! * what the rules mean: [`review`] explains, compares and tests documents.
 //! * what leaves the house and comes back: [`Seal`] closes tokens, tickets and handles so that only we read them.
 //!
 //! Invariants:
@@ -20,9 +22,12 @@ mod decide;
 mod decision;
 pub mod document;
 mod error;
+pub mod expression;
 mod fence;
+mod grants;
 pub mod identity;
 mod principal;
+pub mod review;
 mod seal;
 mod secret;
 pub mod store;
@@ -31,7 +36,8 @@ mod table_name;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use decide::PolicySet;
-pub use decision::{Allowance, Decision};
+pub use decision::{Allowance, Column, Decision, Mask, MaskKey, Rows, Unit};
+pub use document::Privilege;
 pub use error::{Error, ErrorKind, Result};
 pub use fence::Fence;
 pub use identity::{

@@ -2,7 +2,7 @@
 
 mod file;
 
-pub use file::FileStore;
+pub use file::{FileStore, Seen};
 
 use crate::decide::PolicySet;
 use std::fmt::Debug;
@@ -12,4 +12,7 @@ use std::sync::Arc;
 pub trait PolicyStore: Debug + Send + Sync {
     /// The snapshot in force now. One query asks once and keeps what it got.
     fn current(&self) -> Arc<PolicySet>;
+
+    /// Whether it is known well enough that no newer one is in force elsewhere. If not, no table may be read.
+    fn is_fresh(&self) -> bool;
 }

@@ -96,10 +96,24 @@ impl Lake {
             ("name", Arc::new(names), true),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
+        self.append_batch(&contract, batch).await
+    }
+
+    /// Appends a batch of the columns of a contract as one snapshot.
+    pub async fn append_batch(&self, contract: &Contract, batch: RecordBatch) -> Result<()> {
         let batches = Box::new([Ok(batch)].into_iter());
         self.appender
-            .append(&contract, &Token::unique(), batches, &Silent)
+            .append(contract, &Token::unique(), batches, &Silent)
             .await?;
+        Ok(())
+    }
+
+    /// Puts other policies in the place of the lake's; a running gateway takes them when it next looks.
+    pub fn set_policies(&self, document: &str) -> Result<()> {
+        let path = self.folder.path().join("policies.toml");
+        let draft = self.folder.path().join("policies.toml.draft");
+        fs::write(&draft, document)?;
+        fs::rename(draft, path)?;
         Ok(())
     }
 

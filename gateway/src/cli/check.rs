@@ -69,7 +69,7 @@ async fn check(
         format!("{}, {count} users", config.identity.users.display())
     });
     report.item("identity.users", users.map_err(|error| chain(&error)))?;
-    let policies = FileStore::open(&config.policies.file);
+    let policies = FileStore::of(&config.policies);
     let found = policies.as_ref().map(|store| {
         let file = config.policies.file.display();
         format!("{file}, epoch {}", store.current().epoch())
@@ -139,6 +139,10 @@ impl NoPolicies {
 impl PolicyStore for NoPolicies {
     fn current(&self) -> Arc<policies::PolicySet> {
         Arc::clone(&self.0)
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
     }
 }
 

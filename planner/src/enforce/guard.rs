@@ -1,24 +1,28 @@
 //! The permit. Whoever holds a [`GuardedPlan`] holds a plan that the policy step has passed; there is no other way to
 //! get one, and nothing else can be run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::scalar::ScalarValue;
+use policies::TableName;
 
 use crate::error::{Error, Result};
+
+/// The tables that a plan reads, each with the fingerprint of the barrier before it; none where all of it is shown.
+pub(crate) type Guards = BTreeMap<TableName, Option<String>>;
 
 /// A plan with the policy's decisions inside.
 #[derive(Clone, Debug)]
 pub struct GuardedPlan {
     plan: LogicalPlan,
-    tables: BTreeSet<String>,
+    tables: Guards,
 }
 
 impl GuardedPlan {
     /// Only the policy step calls this.
-    pub(super) fn new(plan: LogicalPlan, tables: BTreeSet<String>) -> Self {
+    pub(super) fn new(plan: LogicalPlan, tables: Guards) -> Self {
         Self { plan, tables }
     }
 
@@ -27,8 +31,8 @@ impl GuardedPlan {
         &self.plan
     }
 
-    /// Full names of the tables that the decision allowed.
-    pub fn tables(&self) -> &BTreeSet<String> {
+    /// The tables that the decision allowed, with what guards them.
+    pub(crate) fn tables(&self) -> &Guards {
         &self.tables
     }
 

@@ -108,6 +108,70 @@ fn a_bad_pattern_is_refused_with_its_reason() {
     );
 }
 
+#[test]
+fn each_mistake_in_a_rule_is_told_by_its_name() {
+    let grant = "[[grant]]\nname = \"g\"\nroles = [\"r\"]\nprivileges = [\"select\"]\non = [\"a\"]\n";
+    let filter =
+        |condition: &str| format!("[[filter]]\nname = \"f\"\non = [\"a.b.c\"]\nwhere = \"{condition}\"\n");
+    let mask = |name: &str, more: &str| format!("[[mask]]\nname = \"{name}\"\non = [\"a.b.c.d\"]\n{more}\n");
+    let roles = |pairs: &[(&str, &str)]| -> String {
+        let role =
+            |(name, above): &(&str, &str)| format!("[[role]]\nname = \"{name}\"\ninherits = [\"{above}\"]\n");
+        pairs.iter().map(role).collect()
+    };
+    let cases = [
+        (format!("{grant}{grant}"), "two rules have the name `g`"),
+        (grant.replace("\"select\"", ""), "rule `g` has no privileges"),
+        (grant.replace("[\"a\"]", "[]"), "rule `g` has no objects"),
+        (roles(&[("a", "b"), ("b", "a")]), "role `a` inherits itself"),
+        (filter("a = 'x' AND"), "rule `f`: expression, character"),
+        (filter("lower(a)"), "rule `f`: the condition is a text"),
+        (filter("1 = 'x'"), "puts number and text together"),
+        (filter("a IN m(principal.subject)"), "there is no mapping `m`"),
+        (mask("m", "kind = \"bucket\""), "rule `m` has no `width`"),
+        (
+            mask("m", "kind = \"null\"\nlast = 2"),
+            "has a `last`, which its kind does not take",
+        ),
+        (
+            mask("m", "kind = \"null\"") + mask("n", "kind = \"deny\"").as_str(),
+            "rules `m` and `n` mask one column with one priority",
+        ),
+        (mask("m", "kind = \"null\"\nroles = []"), "rule `m` has no roles"),
+        (mask("m", "kind = \"nul\""), "unknown variant `nul`"),
+    ];
+    for (text, expected) in cases {
+        let found = fault(&text);
+        assert!(found.contains(expected), "{found}\n{text}");
+    }
+    let deep: Vec<(String, String)> = (0..11)
+        .map(|n| (format!("r{n}"), format!("r{}", n + 1)))
+        .collect();
+    let deep: Vec<(&str, &str)> = deep
+        .iter()
+        .map(|(one, two)| (one.as_str(), two.as_str()))
+        .collect();
+    assert!(fault(&roles(&deep)).contains("inherits over more than 9 steps"));
+}
+
+#[test]
+fn the_published_schema_and_example_are_those_of_the_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/policies");
+    let written = std::fs::read_to_string(folder.join("schema.json")).unwrap_or_default();
+    let schema = format!("{:#}\n", super::json_schema());
+    if written != schema {
+        let draft = std::env::temp_dir().join("lakegate-policies-schema.json");
+        std::fs::write(&draft, &schema).unwrap();
+        panic!(
+            "deploy/policies/schema.json is not that of the code, which lies in {}",
+            draft.display()
+        );
+    }
+    let path = folder.join("example.toml");
+    let example = std::fs::read_to_string(&path).unwrap();
+    crate::PolicySet::parse(&example, &path).unwrap();
+}
+
 proptest! {
     #[test]
     fn a_printed_pattern_reads_as_itself(parts in proptest::collection::vec("[a-c.*\"]{1,4}", 3)) {

@@ -1,20 +1,47 @@
 //! Policies from one file.
 //!
-//! Invariant: there is always a good snapshot. A bad file at the start is an error; a bad file at a reload is an error
-//! too and leaves the snapshot in force.
+//! Invariants:
+//! * There is always a good snapshot. A bad file at the start is an error; a bad file later is an error too and leaves the
+//!   snapshot in force.
+//! * A store that is looked at by [`FileStore::look`] and cannot read its file for too long is not fresh. A bad document
+//!   is read all the same: it is known, and known to be none.
 
+use crate::config::Config;
 use crate::decide::PolicySet;
+use crate::decision::hexadecimal;
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::store::PolicyStore;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// A policy document on disk.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
+    key: Option<Secret>,
     current: RwLock<Arc<PolicySet>>,
+    looked: Mutex<Looked>,
+}
+
+/// What was seen when the file was last looked at.
+#[derive(Debug)]
+struct Looked {
+    /// Identifies the text, good or bad.
+    text: String,
+    /// When it was read, and for how long that counts; none while nobody looks.
+    at: Option<(Instant, Duration)>,
+}
+
+/// What a look at the file has found.
+#[derive(Debug)]
+pub enum Seen {
+    /// The text of the last look.
+    Same,
+    /// Another text, which is in force now or was refused.
+    Changed(Result<()>),
 }
 
 impl FileStore {
@@ -23,10 +50,27 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`] if it cannot be read, [`Error::Document`] if it is not a policy document.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        let set = load(&path)?;
+        Self::with_key(path.into(), None)
+    }
+
+    /// Reads the document that a config names.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`], or the fault of the key of masks.
+    pub fn of(config: &Config) -> Result<Self> {
+        Self::with_key(config.file.clone(), config.key()?)
+    }
+
+    fn with_key(path: PathBuf, key: Option<Secret>) -> Result<Self> {
+        let text = read(&path)?;
+        let set = PolicySet::parse_with_key(&text, &path, key.as_ref())?;
         Ok(Self {
+            looked: Mutex::new(Looked {
+                text: set.epoch().to_owned(),
+                at: None,
+            }),
             path,
+            key,
             current: RwLock::new(Arc::new(set)),
         })
     }
@@ -36,7 +80,36 @@ impl FileStore {
     /// # Errors
     /// As [`FileStore::open`]; then the snapshot in force stays.
     pub fn reload(&self) -> Result<()> {
-        let set = Arc::new(load(&self.path)?);
+        let text = read(&self.path)?;
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.text = hexadecimal(text.as_bytes(), 16);
+        drop(looked);
+        self.take(&text)
+    }
+
+    /// Looks whether the document has become another, and takes it if so. From the first look on the snapshot counts as
+    /// fresh for `staleness_max` after each look that could read the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read.
+    pub fn look(&self, staleness_max: Duration) -> Result<Seen> {
+        let text = read(&self.path);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let last = looked.at.map_or(now, |(last, _)| last);
+        looked.at = Some((if text.is_ok() { now } else { last }, staleness_max));
+        let text = text?;
+        let mark = hexadecimal(text.as_bytes(), 16);
+        if looked.text == mark {
+            return Ok(Seen::Same);
+        }
+        looked.text = mark;
+        drop(looked);
+        Ok(Seen::Changed(self.take(&text)))
+    }
+
+    fn take(&self, text: &str) -> Result<()> {
+        let set = Arc::new(PolicySet::parse_with_key(text, &self.path, self.key.as_ref())?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = set;
         Ok(())
     }
@@ -47,22 +120,27 @@ impl PolicyStore for FileStore {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }
+
+    fn is_fresh(&self) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.at.is_none_or(|(at, valid)| at.elapsed() <= valid)
+    }
 }
 
-fn load(path: &Path) -> Result<PolicySet> {
-    let text = fs::read_to_string(path).map_err(|source| Error::File {
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|source| Error::File {
         path: path.to_owned(),
         action: "read",
         source,
-    })?;
-    PolicySet::parse(&text, path)
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FileStore, PolicyStore};
+    use super::{FileStore, PolicyStore, Seen};
     use crate::error::Error;
     use std::fs;
+    use std::time::Duration;
 
     const GOOD: &str = "[[allow]]\nname = \"a\"\nroles = [\"r\"]\ntables = [\"a.b.c\"]\n";
 
@@ -94,5 +172,30 @@ mod tests {
         fs::write(&path, "").unwrap();
         store.reload().unwrap();
         assert_ne!(store.current().epoch(), first.epoch());
+    }
+
+    #[test]
+    fn a_look_takes_a_change_once_and_a_file_out_of_reach_makes_the_store_stale() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policies.toml");
+        fs::write(&path, GOOD).unwrap();
+        let store = FileStore::open(&path).unwrap();
+        let long = Duration::from_secs(3600);
+        let first = store.current();
+        assert!(matches!(store.look(long), Ok(Seen::Same)));
+        fs::write(&path, "").unwrap();
+        assert!(matches!(store.look(long), Ok(Seen::Changed(Ok(())))));
+        assert_ne!(store.current().epoch(), first.epoch());
+        fs::write(&path, "no toml").unwrap();
+        assert!(matches!(store.look(long), Ok(Seen::Changed(Err(_)))));
+        assert!(matches!(store.look(long), Ok(Seen::Same)), "a fault is told once");
+        fs::remove_file(&path).unwrap();
+        assert!(store.look(long).is_err());
+        assert!(store.is_fresh(), "it was read within the hour");
+        assert!(store.look(Duration::ZERO).is_err());
+        assert!(!store.is_fresh());
+        fs::write(&path, GOOD).unwrap();
+        store.look(long).unwrap();
+        assert!(store.is_fresh());
     }
 }

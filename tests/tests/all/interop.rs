@@ -164,5 +164,5 @@ fn matrix(said: &[Value]) -> (String, Vec<String>) {
             wrong.push(format!("{writer}, {feature}: nobody to compare with, or nothing"));
         }
     }
-    (page + &notes, wrong)
+    (page + notes.as_str(), wrong)
 }

@@ -12,6 +12,7 @@ mod layering;
 mod limits;
 mod objects;
 mod reload;
+mod security;
 mod sql;
 mod tidy;
 mod tls;

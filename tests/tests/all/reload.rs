@@ -8,13 +8,20 @@ use tests::{Flight, Gateway, Lake};
 
 const COUNT: &str = "SELECT count(*) FROM lake.gold.events";
 
-/// The files are read at the signal alone, so that a test can count.
-const BY_SIGNAL: [(&str, &str); 1] = [("identity.reread", "1h")];
-
 async fn lake_of_ten() -> Lake {
     let lake = Lake::create().await.expect("a lake");
     lake.append(Zone::Gold, "events", 0..10).await.expect("rows");
     lake
+}
+
+/// A gateway that reads its documents at the signal alone, so that a test can count: it looks at none sooner than a test ends.
+fn gateway(lake: &Lake) -> Gateway {
+    let quiet = [
+        ("identity.reread", "1h"),
+        ("policies.poll", "60s"),
+        ("policies.staleness_max", "10m"),
+    ];
+    lake.gateway_with(&[&key(1)], &quiet).expect("a gateway")
 }
 
 async fn count(gateway: &Gateway, document: &str, outcome: &str) -> f64 {
@@ -42,7 +49,7 @@ async fn reload(gateway: &Gateway, users: &str, policies: &str) {
 #[tokio::test]
 async fn a_new_user_comes_in_and_a_removed_one_is_out_with_all_that_he_holds() {
     let lake = lake_of_ten().await;
-    let gateway = lake.gateway_with(&[&key(1)], &BY_SIGNAL).expect("a gateway");
+    let gateway = gateway(&lake);
     for document in ["users", "policies"] {
         for outcome in ["ok", "failed"] {
             assert_eq!(count(&gateway, document, outcome).await, 0.0);
@@ -87,7 +94,7 @@ async fn a_new_user_comes_in_and_a_removed_one_is_out_with_all_that_he_holds() {
 async fn a_new_allow_list_counts_from_the_next_statement_on() {
     let lake = lake_of_ten().await;
     lake.append(Zone::Silver, "cleaned", 0..3).await.expect("rows");
-    let gateway = lake.gateway_with(&[&key(1)], &BY_SIGNAL).expect("a gateway");
+    let gateway = gateway(&lake);
     let mut viewer = gateway.flight("viewer").await.expect("a connection");
     let info = viewer.plan(COUNT).await.expect("a plan");
     let file = lake.folder().join("policies.toml");
@@ -110,7 +117,7 @@ async fn a_new_allow_list_counts_from_the_next_statement_on() {
 #[tokio::test]
 async fn a_bad_document_leaves_the_old_one_in_force_and_is_told() {
     let lake = lake_of_ten().await;
-    let gateway = lake.gateway_with(&[&key(1)], &BY_SIGNAL).expect("a gateway");
+    let gateway = gateway(&lake);
     let mut viewer = gateway.flight("viewer").await.expect("a connection");
     let (people, rules) = (
         lake.folder().join("users.toml"),

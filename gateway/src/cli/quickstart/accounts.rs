@@ -34,17 +34,16 @@ impl std::fmt::Debug for Account {
 /// The file of the accounts.
 pub(super) const CREDENTIALS: &str = "credentials.json";
 
-/// User, role, and the schemas that the role may read.
-const ROLES: [(&str, &str, &[&str]); 4] = [
-    ("admin", "admin", &["*.*.*"]),
-    (
-        "engineer",
-        "data_engineer",
-        &["lake.bronze.*", "lake.silver.*", "lake.gold.*"],
-    ),
-    ("scientist", "data_scientist", &["lake.silver.*", "lake.gold.*"]),
-    ("viewer", "data_viewer", &["lake.gold.*"]),
+/// The users, each with its role.
+const USERS: [(&str, &str); 4] = [
+    ("admin", "admin"),
+    ("engineer", "data_engineer"),
+    ("scientist", "data_scientist"),
+    ("viewer", "data_viewer"),
 ];
+
+/// What the roles may see.
+const POLICIES: &str = include_str!("../../../../deploy/policies/example.toml");
 
 /// Characters of a password. Letters and digits only, so that it needs no quoting in a shell, a URL or a string of any language.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -62,9 +61,9 @@ pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
             path: folder.path(CREDENTIALS),
             line: error.line(),
         })?,
-        None => ROLES
+        None => USERS
             .iter()
-            .map(|(user, role, _)| account(user, role))
+            .map(|(user, role)| account(user, role))
             .collect::<Result<Vec<_>>>()?,
     };
     if found.is_none() {
@@ -84,7 +83,7 @@ pub(super) async fn ensure(folder: &Folder) -> Result<Vec<Account>> {
         folder.write("users.toml", &users)?;
     }
     if folder.read("policies.toml")?.is_none() {
-        folder.write("policies.toml", &policies())?;
+        folder.write("policies.toml", POLICIES)?;
     }
     Ok(accounts)
 }
@@ -129,20 +128,6 @@ fn users(accounts: &[Account]) -> Result<String> {
         text += &format!("\n[[user]]\nname = {name}\npassword_hash = {hash}\nroles = {roles}\n");
     }
     Ok(text)
-}
-
-fn policies() -> String {
-    let mut text = String::from(
-        "# Who may read what. What no rule allows is denied. Names are catalog.schema.table; `*` is any one name.\n",
-    );
-    for (_, role, tables) in ROLES {
-        let tables: Vec<String> = tables.iter().map(|table| format!("{table:?}")).collect();
-        text += &format!(
-            "\n[[allow]]\nname = {role:?}\nroles = [{role:?}]\ntables = [{}]\n",
-            tables.join(", ")
-        );
-    }
-    text
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ warehouse = {warehouse}
         warehouse = path("warehouse"),
     );
     match &arguments.postgres {
-        Some(database) => text + &database.section(folder),
+        Some(database) => text + database.section(folder).as_str(),
         None => text,
     }
 }

@@ -1,0 +1,52 @@
+//! Nobody sees what they may not: attacks, differences and the matrix of who sees what, over the wire.
+//!
+//! A case is judged by three oracles: no byte that comes back holds a token of what is hidden (canary), two lakes that
+//! differ only in what is hidden answer the same, byte for byte (two worlds), and the same process answers another user
+//! afterwards (alive).
+
+mod attacks;
+mod differential;
+mod matrix;
+mod reload;
+mod statements;
+mod wire;
+mod world;
+
+/// Writes a line of a report past the capture of the test's output: `make test` shows it.
+fn report(line: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "{line}").expect("a standard error output");
+}
+
+/// Makes choices (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    /// From `LAKEGATE_SEED`, or a seed of the moment.
+    fn new() -> Self {
+        let seed = match std::env::var("LAKEGATE_SEED") {
+            Ok(seed) => seed.parse().expect("a number"),
+            Err(_) => std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .expect("a clock")
+                .as_nanos() as u64,
+        };
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
