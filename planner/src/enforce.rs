@@ -25,6 +25,8 @@ pub(crate) use conditions::Unfit;
 pub(crate) use fence::Fence;
 pub(crate) use policy_scan::NAME as POLICY_SCAN;
 pub(crate) use view::secured;
+#[cfg(test)]
+pub(crate) use view::tests::reader;
 
 use std::any::Any;
 

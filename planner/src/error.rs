@@ -297,9 +297,9 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::Execution(message) => Error::Evaluation {
             message: first_line(message),
         },
-        DataFusionError::ArrowError(inner, _) => Error::Evaluation {
+        DataFusionError::ArrowError(inner, _) => from_value(inner).unwrap_or_else(|| Error::Evaluation {
             message: first_line(&inner.to_string()),
-        },
+        }),
         DataFusionError::ResourcesExhausted(message) => {
             tracing::debug!(message, "memory limit met");
             Error::TooMuch {
@@ -335,24 +335,33 @@ fn from_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
 fn from_arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_external(inner),
-        ArrowError::DivideByZero => Error::Evaluation {
-            message: "division by zero".to_owned(),
-        },
-        ArrowError::NotYetImplemented(what) => Error::Unsupported {
-            what: first_line(&what),
-        },
+        ArrowError::ParquetError(message) => corrupt(&message),
+        other => from_value(&other).unwrap_or_else(|| Error::Internal {
+            message: other.to_string(),
+        }),
+    }
+}
+
+/// What a value did to an expression; none for other failures. It says the same whoever else holds the error, for which
+/// operator fails first may hang on a policy.
+fn from_value(error: &ArrowError) -> Option<Error> {
+    let message = match error {
+        ArrowError::DivideByZero => "division by zero",
+        ArrowError::NotYetImplemented(what) => {
+            return Some(Error::Unsupported {
+                what: first_line(what),
+            });
+        }
         ArrowError::CastError(message)
         | ArrowError::ComputeError(message)
         | ArrowError::ParseError(message)
         | ArrowError::InvalidArgumentError(message)
-        | ArrowError::ArithmeticOverflow(message) => Error::Evaluation {
-            message: first_line(&message),
-        },
-        ArrowError::ParquetError(message) => corrupt(&message),
-        other => Error::Internal {
-            message: other.to_string(),
-        },
-    }
+        | ArrowError::ArithmeticOverflow(message) => message,
+        _ => return None,
+    };
+    Some(Error::Evaluation {
+        message: first_line(message),
+    })
 }
 
 /// A source's failure; its causes are logged here, where they are still known.

@@ -64,6 +64,9 @@ pub struct SourceReport {
 pub struct Read {
     /// The tables, as `schema.table`.
     pub tables: String,
+    /// Whether a policy shows the table in part. Then nothing more is told of reading it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub secured: bool,
     /// The remote text with `$n` for values; none for a scan, or where the caller may not see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,

@@ -32,6 +32,23 @@ pub struct PolicySet {
     key: Option<Secret>,
     epoch: String,
     decided: Cache<(Principal, TableName), Decision>,
+    ruled: Cache<(Principal, Vec<usize>), Arc<Ruling>>,
+}
+
+/// What casbin says of the tables of which the same grants speak. A grant that speaks of a table says the same of each
+/// such table, so the grants alone make the answer, and a listing of thousands asks casbin a few times.
+#[derive(Debug)]
+struct Ruling {
+    /// Whether a column is granted that no grant names.
+    others: bool,
+    /// Whether each column is granted that a grant names.
+    named: BTreeMap<String, bool>,
+    /// Columns that are taken away by a grant which names one table.
+    required: BTreeSet<String>,
+    /// Whether the metadata is granted.
+    metadata: bool,
+    /// The names of the grants that give.
+    rules: Vec<String>,
 }
 
 impl PolicySet {
@@ -67,6 +84,7 @@ impl PolicySet {
             key: key.cloned(),
             epoch: hexadecimal(text.as_bytes(), 16),
             decided: Cache::new(DECISIONS_MAX),
+            ruled: Cache::new(DECISIONS_MAX),
             document,
         };
         set.canaries().map_err(|reason| fault(path, reason))?;
@@ -115,16 +133,46 @@ impl PolicySet {
             Some((base, _)) => (TableName::new(&table.catalog, &table.schema, base), true),
             None => (table.clone(), false),
         };
-        let rules = self.rules(principal, &base);
-        let court = self.grants.court(principal, &rules);
-        let reads = |column: Option<&str>| court.permits(Privilege::Select, &base, column);
-        let others = reads(None);
+        let ruling = self.ruling(principal, &base);
+        let mut allowance = Allowance {
+            rules: ruling.rules.clone(),
+            rows: Rows::All,
+            others: ruling.others,
+            named: ruling.named.clone(),
+            masks: Vec::new(),
+            required: ruling.required.clone(),
+            fingerprint: String::new(),
+        };
+        if is_metadata {
+            if !ruling.others || !ruling.metadata {
+                return Decision::Deny;
+            }
+            allowance.named.clear();
+            allowance.required.clear();
+        }
+        if !allowance.others && !allowance.named.values().any(|granted| *granted) {
+            return Decision::Deny;
+        }
+        self.filter(principal, table, &mut allowance);
+        self.mask(principal, table, &mut allowance);
+        Decision::Allow(Arc::new(allowance.sealed()))
+    }
+
+    /// What the grants say of a table.
+    fn ruling(&self, principal: &Principal, table: &TableName) -> Arc<Ruling> {
+        let rules = self.rules(principal, table);
+        let key = (principal.clone(), rules.iter().map(|rule| rule.place).collect());
+        self.ruled
+            .get_with(key, || Arc::new(self.ruled_anew(principal, table, &rules)))
+    }
+
+    fn ruled_anew(&self, principal: &Principal, table: &TableName, rules: &[Rule]) -> Ruling {
+        let court = self.grants.court(principal, rules);
+        let reads = |column: Option<&str>| court.permits(Privilege::Select, table, column);
+        let of_reading = |rule: &&Rule| rule.privileges.contains(&Privilege::Select);
         let mut named = BTreeMap::new();
         let mut required = BTreeSet::new();
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.privileges.contains(&Privilege::Select))
-        {
+        for rule in rules.iter().filter(of_reading) {
             if let Part::Exactly(column) = rule.object.column() {
                 named.insert(column.clone(), reads(Some(column)));
                 if rule.effect == Effect::Deny && rule.object.table().is_exact() {
@@ -132,32 +180,19 @@ impl PolicySet {
                 }
             }
         }
-        if is_metadata {
-            if !others || !court.permits(Privilege::Metadata, &base, None) {
-                return Decision::Deny;
-            }
-            named.clear();
-            required.clear();
-        }
-        if !others && !named.values().any(|granted| *granted) {
-            return Decision::Deny;
-        }
-        let gives =
-            |rule: &&Rule| rule.effect == Effect::Allow && rule.privileges.contains(&Privilege::Select);
-        let mut names: Vec<String> = rules.iter().filter(gives).map(|rule| rule.name.clone()).collect();
-        names.dedup();
-        let mut allowance = Allowance {
-            rules: names,
-            rows: Rows::All,
-            others,
+        let giving = rules
+            .iter()
+            .filter(of_reading)
+            .filter(|rule| rule.effect == Effect::Allow);
+        let mut rules: Vec<String> = giving.map(|rule| rule.name.clone()).collect();
+        rules.dedup();
+        Ruling {
+            others: reads(None),
             named,
-            masks: Vec::new(),
             required,
-            fingerprint: String::new(),
-        };
-        self.filter(principal, table, &mut allowance);
-        self.mask(principal, table, &mut allowance);
-        Decision::Allow(Arc::new(allowance.sealed()))
+            metadata: court.permits(Privilege::Metadata, table, None),
+            rules,
+        }
     }
 
     /// Whether the principal may do this with the table as a whole.

@@ -48,6 +48,8 @@ pub(crate) struct Grants {
 /// One grant with one object.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
+    /// Which rule of the document it is.
+    pub(crate) place: usize,
     pub(crate) name: String,
     pub(crate) roles: BTreeSet<String>,
     pub(crate) privileges: BTreeSet<Privilege>,
@@ -59,6 +61,7 @@ impl Grants {
     pub(crate) fn of(document: &Document) -> Self {
         let rules = document.all_grants().flat_map(|grant| {
             grant.on.clone().into_iter().map(move |object| Rule {
+                place: 0,
                 name: grant.name.clone(),
                 roles: grant.roles.clone(),
                 privileges: grant.privileges.clone(),
@@ -67,7 +70,10 @@ impl Grants {
             })
         });
         Self {
-            rules: rules.collect(),
+            rules: rules
+                .enumerate()
+                .map(|(place, rule)| Rule { place, ..rule })
+                .collect(),
             above: document
                 .roles
                 .iter()

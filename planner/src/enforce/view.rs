@@ -198,4 +198,4 @@ fn reads(expr: &Expr, schema: &Schema) -> Result<Vec<usize>, Unfit> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -134,6 +134,7 @@ impl Finder<'_> {
             notes.lakes.push(LakeScan {
                 catalog: table.name.catalog.clone(),
                 table: format!("{}.{}", table.name.schema, table.name.table),
+                is_secured: table.fingerprint().is_some(),
                 // What of them passes a barrier is nobody's business.
                 filters: match table.fingerprint() {
                     Some(_) => Vec::new(),

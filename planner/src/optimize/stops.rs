@@ -55,6 +55,8 @@ pub(crate) struct LakeScan {
     pub(crate) catalog: String,
     /// Schema and name.
     pub(crate) table: String,
+    /// Whether a policy shows the table in part.
+    pub(crate) is_secured: bool,
     /// The predicates that choose files and row groups, in words without values.
     pub(crate) filters: Vec<String>,
 }

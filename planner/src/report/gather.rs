@@ -81,6 +81,7 @@ fn add_notes(sources: &mut BTreeMap<String, SourceReport>, notes: &Notes) {
         if let Some(source) = sources.get_mut(&scan.catalog) {
             source.reads.push(Read {
                 tables: scan.table.clone(),
+                secured: scan.is_secured,
                 statement: None,
                 partitions: None,
                 pushed: scan
@@ -149,6 +150,7 @@ fn statement(remote: &RemoteExec, counted: &Counted, sees_statements: bool, has_
     });
     Read {
         tables: first.map(|query| query.table.to_string()).unwrap_or_default(),
+        secured: false,
         statement: first
             .filter(|_| sees_statements)
             .map(|query| query.sql.to_string()),

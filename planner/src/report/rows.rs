@@ -99,6 +99,9 @@ fn of_source(source: &SourceReport) -> Vec<Row> {
 }
 
 fn counts(read: &Read) -> String {
+    if read.secured {
+        return "behind a policy".to_owned();
+    }
     let mut parts = Vec::new();
     if let Some(partitions) = read.partitions.filter(|partitions| *partitions > 1) {
         parts.push(format!("in {partitions} parts"));

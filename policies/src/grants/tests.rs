@@ -117,14 +117,15 @@ impl Random {
 
     /// A document of grants and roles over a small alphabet, so that they meet often.
     fn document(&mut self) -> String {
+        let list = |words: BTreeSet<&'static str>| words.into_iter().collect::<Vec<_>>();
         let mut text = String::new();
         for (index, role) in ROLES.iter().enumerate() {
             // A role inherits later ones only: no cycles.
-            let above = self.some(&ROLES[index + 1..], 0);
+            let above = list(self.some(&ROLES[index + 1..], 0));
             writeln!(text, "[[role]]\nname = {role:?}\ninherits = {above:?}").unwrap();
         }
         for grant in 0..self.below(6) {
-            let (roles, privileges) = (self.some(&ROLES, 1), self.some(&PRIVILEGES, 1));
+            let (roles, privileges) = (list(self.some(&ROLES, 1)), list(self.some(&PRIVILEGES, 1)));
             let parts = self.below(4) as usize + 1;
             let object: Vec<&str> = (0..parts).map(|_| self.of(&["a", "b", "*"])).collect();
             let effect = self.of(&["allow", "allow", "deny"]);

@@ -5,15 +5,18 @@
 //! afterwards (alive).
 
 mod attacks;
+mod commands;
 mod differential;
 mod matrix;
 mod reload;
+mod remote;
+mod report;
 mod statements;
 mod wire;
 mod world;
 
-/// Writes a line of a report past the capture of the test's output: `make test` shows it.
-fn report(line: &str) {
+/// Writes a line past the capture of the test's output: `make test` shows it.
+fn tell(line: &str) {
     use std::io::Write as _;
     writeln!(std::io::stderr(), "{line}").expect("a standard error output");
 }

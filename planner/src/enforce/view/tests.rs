@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use policies::identity::{Config, Identity, Users};
 use policies::{
-    Allowance, Authenticator as _, Credentials, Decision, PolicySet, Seal, Secret, SystemClock, TableName,
-    hash_password,
+    Allowance, Authenticator as _, Credentials, Decision, PolicySet, Principal, Seal, Secret, Secrets,
+    SystemClock, TableName, hash_password,
 };
 
 use super::{FIELD_ID_KEY, Shown, View};
@@ -45,18 +45,26 @@ kind = "custom"
 expression = "concat(substr(name, 1, 1), coalesce(region, '?'))"
 "#;
 
-async fn allowance(document: &str) -> Arc<Allowance> {
+/// Somebody with the role `reader`.
+pub(crate) async fn reader() -> Arc<Principal> {
     let password = Secret::new("a reader's password");
     let hash = hash_password(&password).unwrap();
     let users = format!("[[user]]\nname = \"ada\"\npassword_hash = \"{hash}\"\nroles = [\"reader\"]\n");
     let users = Users::parse(&users, Path::new("users.toml")).unwrap();
-    let seal = Arc::new(Seal::random().unwrap());
-    let identity = Identity::with_users(&Config::default(), users, seal, Arc::new(SystemClock)).unwrap();
+    let secrets = Secrets {
+        seal: Arc::new(Seal::random().unwrap()),
+        pepper: None,
+    };
+    let identity = Identity::with_users(&Config::default(), users, secrets, Arc::new(SystemClock)).unwrap();
     let credentials = Credentials::Basic {
         user: "ada".to_owned(),
         password,
     };
-    let principal = identity.authenticate(&credentials).await.unwrap().principal;
+    Arc::new(identity.authenticate(&credentials, None).await.unwrap().principal)
+}
+
+async fn allowance(document: &str) -> Arc<Allowance> {
+    let principal = reader().await;
     let set = PolicySet::parse(document, Path::new("policies.toml")).unwrap();
     match set.decide(&principal, &TableName::new("lake", "gold", "people")) {
         Decision::Allow(allowance) => allowance,

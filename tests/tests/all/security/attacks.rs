@@ -1,7 +1,7 @@
 //! The attack report: every form of every statement through every door against both worlds.
 
-use super::report;
 use super::statements::{FAMILIES, forms};
+use super::tell;
 use super::wire::{Caller, Door};
 use super::world::World;
 
@@ -58,7 +58,7 @@ async fn no_attack_learns_anything_of_what_is_hidden() {
             }
         }
     }
-    report(&format!(
+    tell(&format!(
         "attack report: {} families, {} cases; canary {} failures, two worlds {} failures, alive {} failures, defects {}",
         FAMILIES.len(),
         tally.cases,

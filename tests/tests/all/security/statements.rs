@@ -4,7 +4,7 @@
 //! and no `ssn`.
 
 /// Family, and statements of it.
-pub(super) const FAMILIES: [(&str, &[&str]); 20] = [
+pub(super) const FAMILIES: [(&str, &[&str]); 21] = [
     (
         "an expression that fails over a hidden row",
         &[
@@ -247,6 +247,22 @@ pub(super) const FAMILIES: [(&str, &[&str]); 20] = [
             "SELECT count(*) FROM {t} AS t WHERE t.region COLLATE \"C\" = 'eu'",
             "SELECT count(*) FROM {t} AS t WHERE t.region IS DISTINCT FROM 'eu'",
             "SELECT count(*) FROM {t} AS t WHERE t.region NOT IN ('x', NULL)",
+        ],
+    ),
+    (
+        "an earlier state",
+        &[
+            "SELECT count(*) FROM lake.gold.people FOR VERSION AS OF 'main'",
+            "SELECT * FROM lake.gold.people FOR VERSION AS OF 'main' AS t ORDER BY 1",
+            "SELECT t.ssn FROM lake.gold.people FOR VERSION AS OF 'main' AS t",
+            "SELECT max(t.salary), min(t.note), max(t.phone) FROM lake.gold.people FOR VERSION AS OF 'main' AS t",
+            "SELECT t.id FROM lake.gold.people FOR VERSION AS OF 'main' AS t WHERE 1 / (t.salary - 100000) >= 0 ORDER BY 1",
+            "SELECT count(*) FROM lake.gold.people AS n JOIN lake.gold.people FOR VERSION AS OF 'main' AS o ON n.phone = o.phone",
+            "SELECT count(*) FROM lake.gold.closed FOR VERSION AS OF 'main'",
+            "SELECT count(*) FROM lake.silver.vault FOR VERSION AS OF 'main'",
+            "SELECT count(*) FROM lake.gold.people FOR TIMESTAMP AS OF '2000-01-01 00:00:00'",
+            "SELECT count(*) FROM lake.silver.vault FOR TIMESTAMP AS OF '2000-01-01 00:00:00'",
+            "SELECT count(*) FROM lake.gold.\"people$files\" FOR VERSION AS OF 'main'",
         ],
     ),
     (

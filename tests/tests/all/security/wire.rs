@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::TryStreamExt as _;
 use prost::Message as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::flight::refusal;
 use tests::{Flight, Gateway, Refusal};
 use tonic::Request;
@@ -22,10 +22,12 @@ pub(super) enum Door {
     Statement,
     Prepared,
     Rest,
+    /// As one JSON document, which has the report of the query.
+    Json,
 }
 
 impl Door {
-    pub(super) const ALL: [Self; 3] = [Self::Statement, Self::Prepared, Self::Rest];
+    pub(super) const ALL: [Self; 4] = [Self::Statement, Self::Prepared, Self::Rest, Self::Json];
 }
 
 /// Everything that came back for one statement.
@@ -99,7 +101,8 @@ impl Caller {
         let outcome = match door {
             Door::Statement => self.statement(sql).await,
             Door::Prepared => self.prepared(sql).await,
-            Door::Rest => return self.over_rest(sql).await,
+            Door::Rest => return self.over_rest(sql, "application/x-ndjson").await,
+            Door::Json => return self.over_rest(sql, "application/json").await,
         };
         outcome.unwrap_or_else(|refusal| Reply::refused(&refusal))
     }
@@ -130,6 +133,10 @@ impl Caller {
             info.schema
         );
         bytes.extend(info.schema.to_vec());
+        bytes.extend(info.app_metadata.to_vec());
+        if let Ok(report) = serde_json::from_slice(&info.app_metadata) {
+            said += &format!("\n{}", of_no_moment(report));
+        }
         for endpoint in &info.endpoint {
             let mut request = Request::new(endpoint.ticket.clone().expect("a ticket"));
             let bearer = format!("Bearer {}", self.token).parse().expect("a header");
@@ -164,12 +171,12 @@ impl Caller {
         Ok(Reply { said, bytes })
     }
 
-    async fn over_rest(&mut self, sql: &str) -> Reply {
+    async fn over_rest(&mut self, sql: &str, format: &str) -> Reply {
         let answer = self
             .http
             .post(format!("{}/v1/sql", self.rest))
             .basic_auth(&self.user, Some(&self.password))
-            .header("accept", "application/x-ndjson")
+            .header("accept", format)
             .json(&json!({ "sql": sql }))
             .send()
             .await
@@ -183,12 +190,42 @@ impl Caller {
             }
         }
         let body = answer.bytes().await.expect("a body");
-        let text = String::from_utf8_lossy(&body).into_owned();
+        let text = match serde_json::from_slice(&body) {
+            Ok(document) => of_no_moment(document).to_string(),
+            Err(_) => String::from_utf8_lossy(&body).into_owned(),
+        };
         Reply {
             said: format!("{status}\n{headers}{}", without_ids(&text)),
             bytes: [headers.into_bytes(), body.to_vec()].concat(),
         }
     }
+}
+
+/// A document without what differs from call to call, and from lake to lake by the numbers of their snapshots.
+fn of_no_moment(mut document: Value) -> Value {
+    match &mut document {
+        Value::Object(members) => {
+            let by_call = [
+                "freshness",
+                "seconds",
+                "bytes",
+                "request",
+                "request_id",
+                "next_cursor",
+            ];
+            members.retain(|name, _| !by_call.contains(&name.as_str()));
+            for member in members.values_mut() {
+                *member = of_no_moment(member.take());
+            }
+        }
+        Value::Array(members) => {
+            for member in members {
+                *member = of_no_moment(member.take());
+            }
+        }
+        _ => {}
+    }
+    document
 }
 
 /// A text without the ids of requests, which differ from call to call, and without the metadata of a status.

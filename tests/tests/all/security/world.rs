@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch,
 use iceberg::spec::PrimitiveType;
 use ingest::{Column, Contract, Zone};
 use tests::lake::key;
-use tests::{Gateway, Lake};
+use tests::{Gateway, Lake, Postgres};
 
 /// Begins every value that is hidden.
 pub(super) const CANARY: &str = "CANARY";
@@ -25,7 +25,7 @@ on = ["*"]
 name = "viewers read gold"
 roles = ["viewer"]
 privileges = ["select"]
-on = ["lake.gold"]
+on = ["lake.gold", "pg.public.people"]
 
 [[grant]]
 name = "but not the copy that tests compare with"
@@ -37,32 +37,32 @@ effect = "deny"
 [[filter]]
 name = "viewers see the EU"
 roles = ["viewer"]
-on = ["lake.gold.people"]
+on = ["lake.gold.people", "pg.public.people"]
 where = "region = 'eu'"
 
 [[filter]]
 name = "admins see all"
 roles = ["admin"]
-on = ["lake.gold.people", "lake.gold.closed"]
+on = ["lake.gold.people", "lake.gold.closed", "pg.public.people"]
 where = "TRUE"
 
 [[mask]]
 name = "the end of a telephone number"
 roles = ["viewer"]
-on = ["lake.gold.people.phone"]
+on = ["lake.gold.people.phone", "pg.public.people.phone"]
 kind = "partial"
 last = 4
 
 [[mask]]
 name = "no note"
 roles = ["viewer"]
-on = ["lake.gold.people.note"]
+on = ["lake.gold.people.note", "pg.public.people.note"]
 kind = "null"
 
 [[mask]]
 name = "no number"
 roles = ["viewer"]
-on = ["lake.gold.people.ssn"]
+on = ["lake.gold.people.ssn", "pg.public.people.ssn"]
 kind = "deny"
 "#;
 
@@ -76,6 +76,21 @@ pub(super) struct World {
 impl World {
     /// The world of this number. Whatever is hidden depends on the number, and nothing else does.
     pub(super) async fn make(number: i64) -> Self {
+        Self::make_with(number, &[]).await
+    }
+
+    /// As [`World::make`], with the same people in a Postgres server beside, as `pg.public.people`.
+    pub(super) async fn beside(number: i64, server: &Postgres) -> Self {
+        server.run(&people_statements(number), "").expect("a table");
+        let sources = [
+            ("planner.sources.pg.kind", "postgres"),
+            ("planner.sources.pg.url", server.url.as_str()),
+            ("planner.sources.pg.tls", "disable"),
+        ];
+        Self::make_with(number, &sources).await
+    }
+
+    async fn make_with(number: i64, sources: &[(&str, &str)]) -> Self {
         let lake = Lake::create().await.expect("a lake");
         let people = contract(Zone::Gold, "people", &["id"], true);
         let batch = people_rows(number);
@@ -93,7 +108,8 @@ impl World {
             lake.append_named(zone, name, rows, words).await.expect("rows");
         }
         lake.set_policies(POLICIES).expect("policies");
-        let settings = [("planner.threads", "1"), ("limits.principal_queries_max", "64")];
+        let mut settings = vec![("planner.threads", "1"), ("limits.principal_queries_max", "64")];
+        settings.extend(sources);
         let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
         Self { _lake: lake, gateway }
     }
@@ -210,6 +226,40 @@ fn people_rows(world: i64) -> RecordBatch {
         ),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
+}
+
+/// The statements that make the table in Postgres, and a view over it.
+fn people_statements(world: i64) -> String {
+    let text = |value: &Option<String>| {
+        value
+            .as_ref()
+            .map_or("NULL".to_owned(), |text| format!("'{text}'"))
+    };
+    let rows: Vec<String> = people(world)
+        .iter()
+        .map(|person| {
+            format!(
+                "({}, {}, {}, {}, '{}', {}, DATE '1970-01-01' + ({}), '{}', '{}')",
+                person.id,
+                text(&person.region.map(str::to_owned)),
+                text(&person.name),
+                person
+                    .salary
+                    .map_or("NULL".to_owned(), |salary| salary.to_string()),
+                person.ssn,
+                text(&person.phone),
+                person.hired,
+                person.note,
+                person.score
+            )
+        })
+        .collect();
+    format!(
+        "CREATE TABLE people (id bigint PRIMARY KEY, region text, name text, salary bigint, ssn text, phone text, \
+         hired date, note text, score float8); INSERT INTO people VALUES {}; \
+         CREATE VIEW everybody AS SELECT * FROM people; ANALYZE",
+        rows.join(", ")
+    )
 }
 
 /// What the viewer sees of `people`, written by hand.
