@@ -90,7 +90,7 @@ mod tests {
     fn short_values_are_multiplied_and_others_left() {
         let (most, least) = (i128::from(i64::MAX), i128::from(i64::MIN));
         let left = column(&[0, 3, -7, most, least, least]);
-        let right = column(&[5, -4, -6, most, least, most]);
+        let right = column(&[5, -4, -6, 1 << 40, 1 << 40, -3]);
         let products = multiplied(&left, &right, 38).expect("short values");
         let expected: Vec<i128> = left
             .values()
@@ -100,6 +100,8 @@ mod tests {
             .collect();
         assert_eq!(products.values().to_vec(), expected);
         assert!(multiplied(&left, &right, 20).is_none());
+        // Nearly all that the type holds: a bound that says nothing.
+        assert!(multiplied(&column(&[least, most]), &column(&[least, least]), 38).is_none());
         assert!(multiplied(&column(&[most + 1]), &column(&[1]), 38).is_none());
         assert!(multiplied(&column(&[least - 1]), &column(&[1]), 38).is_none());
         let holes = PrimitiveArray::<Decimal128Type>::from(vec![Some(1), None]);
