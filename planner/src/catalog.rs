@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use connectors::Registry;
 use connectors::{AsOf, Connector, ForeignKey, SourceTable, TableKind, Version};
 use moka::sync::Cache;
-use policies::{Allowance, Decision, PolicySet, PolicyStore, Principal, TableName};
+use policies::{Allowance, Column, Decision, PolicySet, PolicyStore, Principal, TableName};
 
 use crate::enforce::{Unfit, secured};
 use crate::error::{Error, Result};
@@ -334,13 +334,17 @@ impl Catalog {
             let Some(keys) = reachable(name, catalog, source.foreign_keys().await)? else {
                 continue;
             };
-            // A key tells of both of its tables.
-            let knows = |(schema, table): &(String, String)| {
-                policies.decide(principal, &table_name(name, schema, table)) != Decision::Deny
+            // A key tells of both of its tables and of all of its columns.
+            let knows = |(schema, table): &(String, String), columns: &[String]| {
+                let decision = policies.decide(principal, &table_name(name, schema, table));
+                decision.allowance().is_some_and(|allowance| {
+                    let is_there = |column: &String| allowance.column(column) != Column::Absent;
+                    columns.iter().all(is_there)
+                })
             };
-            let known = keys
-                .into_iter()
-                .filter(|key| knows(&key.table) && knows(&key.referenced));
+            let known = keys.into_iter().filter(|key| {
+                knows(&key.table, &key.columns) && knows(&key.referenced, &key.referenced_columns)
+            });
             found.extend(known.map(|key| (name.to_owned(), key)));
         }
         Ok(found)
