@@ -42,7 +42,7 @@ def test_every_kind_of_client_has_a_snippet(printed):
 
 
 def test_the_ready_line_comes_first(printed, door):
-    assert printed[0] == f"ready flight={door.flight} rest={door.rest}"
+    assert re.fullmatch(f"ready flight={door.flight} rest={door.rest} ingest=http://127.0.0.1:[0-9]+", printed[0])
 
 
 @pytest.mark.parametrize("name", SNIPPETS)

@@ -40,7 +40,7 @@ const ROLES: [(&str, &str, &[&str]); 4] = [
     (
         "engineer",
         "data_engineer",
-        &["lake.bronze.*", "lake.silver.*", "lake.gold.*"],
+        &["lake.bronze.*", "lake.silver.*", "lake.gold.*", "lake.system.*"],
     ),
     ("scientist", "data_scientist", &["lake.silver.*", "lake.gold.*"]),
     ("viewer", "data_viewer", &["lake.gold.*"]),
