@@ -5,19 +5,19 @@
 //! 2. The bytes of all uploads that wait for their commit are bounded; at the bound an upload is answered 429 before its body is read.
 //! 3. Success means a committed snapshot.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use policies::Identity;
+use policies::{Identity, Secrets};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -40,12 +40,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Door {
     service: Service,
-    identity: Identity,
+    identity: Arc<Identity>,
     settings: Settings,
     /// Kibibytes of uploads that may still come.
     room: Arc<Semaphore>,
     landing: String,
 }
+
+/// Where a caller is.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
 
 /// A door that is open.
 #[derive(Debug)]
@@ -73,8 +77,16 @@ pub async fn open(settings: Settings, service: Service, stop: CancellationToken)
     let failed = |source| Error::Listen { address, source };
     let socket = TcpListener::bind(address).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    let seal = Arc::new(settings.seal.open()?);
-    let identity = Identity::open(&settings.identity, seal).map_err(Error::Identity)?;
+    let secrets = Secrets {
+        seal: Arc::new(settings.seal.open()?),
+        pepper: settings.seal.pepper()?,
+    };
+    let identity = Arc::new(Identity::open(&settings.identity, secrets).map_err(Error::Identity)?);
+    tokio::spawn(reread(
+        Arc::clone(&identity),
+        settings.identity.reread,
+        stop.clone(),
+    ));
     let connections_max = settings.listen.connections_max;
     let door = Arc::new(Door {
         room: Arc::new(Semaphore::new(settings.waiting_bytes_max.div_ceil(1024))),
@@ -92,6 +104,26 @@ pub async fn open(settings: Settings, service: Service, stop: CancellationToken)
         }
     });
     Ok(Open { address, task })
+}
+
+/// Reads users, keys and revocations again when they have changed, so that who was taken out writes no more. Ends at `stop`.
+async fn reread(identity: Arc<Identity>, every: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let identity = Arc::clone(&identity);
+        let read = tokio::task::spawn_blocking(move || match identity.has_changed() {
+            true => identity.reload(),
+            false => Ok(()),
+        });
+        match read.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "users and keys stay as they were"),
+            Err(error) => tracing::error!(%error, "users and keys could not be read again"),
+        }
+    }
 }
 
 fn router(door: Arc<Door>) -> Router {
@@ -135,7 +167,7 @@ async fn serve(socket: TcpListener, router: Router, connections_max: usize, stop
         // One task a connection; it ends with the connection or the process.
         tokio::spawn(async move {
             let _held = place;
-            let service = TowerToHyperService::new(router);
+            let service = TowerToHyperService::new(router.layer(Extension(Peer(peer.ip()))));
             let connection = builder
                 .serve_connection(TokioIo::new(stream), service)
                 .into_owned();

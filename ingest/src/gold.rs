@@ -71,6 +71,18 @@ impl Gold {
         }
     }
 
+    /// Makes the tables of a pipeline that has not published anything yet, without rows, so that who asks for them finds them.
+    ///
+    /// # Errors
+    /// The first model that fails.
+    pub async fn prepare(&self) -> Result<()> {
+        let silver = self.kernel.load(&self.pipeline.silver().ident()).await?;
+        if facts::positions(silver.metadata()).is_empty() {
+            self.cycle().await?;
+        }
+        Ok(())
+    }
+
     /// Brings every model to the newest snapshot of silver, in order. Gives how many were published.
     ///
     /// # Errors
@@ -149,7 +161,7 @@ impl Gold {
         });
         let started = std::time::Instant::now();
         let committed = self.kernel.commit_known(&commit).await;
-        if !committed.as_ref().is_ok_and(|receipt| receipt.fresh) {
+        if !committed.as_ref().is_ok_and(|receipt| commit.made(receipt)) {
             remove(&table, &files).await;
         }
         committed?;

@@ -184,8 +184,17 @@ impl Service {
         rooms
             .metrics
             .pending(pipeline.name(), pending(&rooms.kernel, &pipeline).await?);
+        let gold = rooms.gold(&pipeline);
+        // What is wrong with a model is told by the refinery, which tries again; records come in meanwhile.
+        if let Err(error) = gold.prepare().await {
+            tracing::error!(
+                pipeline = pipeline.name(),
+                error = error.chain(),
+                "gold is not prepared"
+            );
+        }
         let refinery = Refinery {
-            gold: rooms.gold(&pipeline),
+            gold,
             silver,
             pipeline: pipeline.clone(),
             health: Arc::clone(&health),

@@ -113,6 +113,8 @@ pub struct Writers {
 pub struct Seal {
     /// References to keys, `file:PATH`; with none, tokens of the gateway are not taken.
     pub keys: Vec<String>,
+    /// A reference to the pepper that API keys are checked with, `file:PATH`; empty when API keys are not taken.
+    pub pepper: String,
 }
 
 impl Seal {
@@ -126,21 +128,37 @@ impl Seal {
         }
         let mut keys = Vec::new();
         for reference in &self.keys {
-            let Some(path) = reference.strip_prefix("file:") else {
-                return Err(Error::Config {
-                    key: "seal.keys",
-                    problem: "holds a text that is no reference `file:PATH`",
-                });
-            };
-            let text = std::fs::read_to_string(path).map_err(|error| Error::Storage {
-                action: "read",
-                path: path.to_owned(),
-                source: Box::new(error),
-            })?;
-            keys.push(policies::Secret::new(text.trim()));
+            keys.push(resolve("seal.keys", reference)?);
         }
         policies::Seal::from_keys(&keys).map_err(Error::Identity)
     }
+
+    /// Reads the pepper, where there is one.
+    ///
+    /// # Errors
+    /// As [`Seal::open`].
+    pub fn pepper(&self) -> Result<Option<policies::Pepper>> {
+        if self.pepper.is_empty() {
+            return Ok(None);
+        }
+        let text = resolve("seal.pepper", &self.pepper)?;
+        policies::Pepper::new(&text).map(Some).map_err(Error::Identity)
+    }
+}
+
+fn resolve(key: &'static str, reference: &str) -> Result<policies::Secret> {
+    let Some(path) = reference.strip_prefix("file:") else {
+        return Err(Error::Config {
+            key,
+            problem: "holds a text that is no reference `file:PATH`",
+        });
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Storage {
+        action: "read",
+        path: path.to_owned(),
+        source: Box::new(error),
+    })?;
+    Ok(policies::Secret::new(text.trim()))
 }
 
 impl Settings {
@@ -187,6 +205,8 @@ impl Settings {
             &mut settings.lake.catalog,
             &mut settings.lake.warehouse,
             &mut settings.identity.users,
+            &mut settings.identity.keys,
+            &mut settings.identity.revocations,
         ] {
             *relative = folder.join(&*relative);
         }

@@ -268,7 +268,7 @@ impl Silver {
                 to: range.to.to_string(),
             });
         let committed = self.kernel.commit_known(&commit).await;
-        if !committed.as_ref().is_ok_and(|receipt| receipt.fresh) {
+        if !committed.as_ref().is_ok_and(|receipt| commit.made(receipt)) {
             remove(table, &files).await;
         }
         committed.map(|_| ())
@@ -329,7 +329,7 @@ impl Silver {
         });
         let started = std::time::Instant::now();
         let committed = self.kernel.commit_known(&commit).await;
-        if !committed.as_ref().is_ok_and(|receipt| receipt.fresh) {
+        if !committed.as_ref().is_ok_and(|receipt| commit.made(receipt)) {
             remove(table, &files).await;
         }
         let receipt = committed?;

@@ -95,6 +95,11 @@ impl Commit {
         }
     }
 
+    /// Whether a receipt is of this commit's own snapshot, so that the table holds its files; otherwise the token had been there before.
+    pub fn made(&self, receipt: &Receipt) -> bool {
+        receipt.snapshot_id == self.snapshot_id
+    }
+
     /// Adds a key to the summary.
     #[must_use]
     pub fn with_fact(mut self, key: &str, value: impl ToString) -> Self {

@@ -7,8 +7,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use policies::{Authenticator, Credentials, Principal, Secret};
 
-use super::Door;
 use super::problem::Problem;
+use super::{Door, Peer};
 
 /// Base64 of Basic credentials: some clients leave the padding out.
 const BASIC: GeneralPurpose = GeneralPurpose::new(
@@ -17,8 +17,8 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The caller, who may write.
-pub(super) async fn writer(door: &Door, headers: &HeaderMap) -> Result<Principal, Problem> {
-    let principal = caller(door, headers).await?;
+pub(super) async fn writer(door: &Door, peer: Peer, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let principal = caller(door, peer, headers).await?;
     let roles = &door.settings.writers.roles;
     if roles.iter().any(|role| principal.roles().contains(role)) {
         Ok(principal)
@@ -27,9 +27,9 @@ pub(super) async fn writer(door: &Door, headers: &HeaderMap) -> Result<Principal
     }
 }
 
-async fn caller(door: &Door, headers: &HeaderMap) -> Result<Principal, Problem> {
+async fn caller(door: &Door, peer: Peer, headers: &HeaderMap) -> Result<Principal, Problem> {
     let credentials = credentials(headers).ok_or_else(Problem::no_credentials)?;
-    let proven = door.identity.authenticate(&credentials).await;
+    let proven = door.identity.authenticate(&credentials, Some(peer.0)).await;
     proven
         .map(|proven| proven.principal)
         .map_err(|error| Problem::bad_credentials(&error))

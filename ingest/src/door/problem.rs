@@ -73,6 +73,13 @@ impl Problem {
     pub(super) fn bad_credentials(error: &PolicyError) -> Self {
         match error {
             PolicyError::Busy => Self::full("too many password checks are waiting"),
+            PolicyError::Throttled { retry_after } => {
+                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+                Self::full("too many wrong passwords").again_in(seconds.max(1))
+            }
+            PolicyError::Issuer { .. } | PolicyError::Internal { .. } => {
+                Self::unavailable("the credentials cannot be checked now; nothing was stored")
+            }
             _ => Self::new(StatusCode::UNAUTHORIZED, "LG3002", "not known", error.to_string()),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
-use super::{Door, caller};
+use super::{Door, Peer, caller};
 use crate::service::{self, Health};
 
 #[derive(serde::Serialize)]
@@ -21,8 +21,12 @@ struct PipelineState<'a> {
 }
 
 /// `GET /v1/pipelines`: every pipeline with what is pending and how its last cycle went.
-pub(super) async fn pipelines(State(door): State<Arc<Door>>, headers: HeaderMap) -> Response {
-    if let Err(problem) = caller::writer(&door, &headers).await {
+pub(super) async fn pipelines(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(problem) = caller::writer(&door, peer, &headers).await {
         return problem.into_response();
     }
     let mut states = Vec::new();

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures::StreamExt;
 use policies::Principal;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::Problem;
-use super::{Door, caller};
+use super::{Door, Peer, caller};
 use crate::bronze::Upload;
 use crate::digest;
 use crate::intake::{self, Record, Refused, body};
@@ -54,13 +54,14 @@ struct Acknowledged {
 
 pub(super) async fn post(
     State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
     Path(dataset): Path<String>,
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let outcome = match parameters {
-        Ok(Query(parameters)) => answer(&door, &dataset, &parameters, &headers, body).await,
+        Ok(Query(parameters)) => answer(&door, peer, &dataset, &parameters, &headers, body).await,
         Err(rejection) => Err(Problem::header("query", &rejection.body_text())),
     };
     let known = door
@@ -79,12 +80,13 @@ pub(super) async fn post(
 
 async fn answer(
     door: &Door,
+    peer: Peer,
     dataset: &str,
     parameters: &Parameters,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Acknowledged, Problem> {
-    let principal = caller::writer(door, headers).await?;
+    let principal = caller::writer(door, peer, headers).await?;
     let running = door
         .service
         .get(dataset)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from door import ARROW, TABLES, arrow_table
+from door import ARROW, GOLD, arrow_table
 
 NATION = "/v1/datasets/lake.gold.nation"
 LINEITEM = "/v1/datasets/lake.gold.lineitem"
@@ -32,7 +32,7 @@ def pages(rest, path: str, body: dict) -> list[dict]:
 
 def test_the_listing_has_every_dataset_once(rest):
     listing = rest.get("/v1/datasets").json()
-    assert [entry["id"] for entry in listing["datasets"]] == [f"lake.gold.{table}" for table in TABLES]
+    assert [entry["id"] for entry in listing["datasets"]] == [f"lake.gold.{table}" for table in GOLD]
     assert listing["next_cursor"] is None and listing["request_id"]
     assert listing["datasets"][0] == {"id": "lake.gold.customer", "catalog": "lake", "schema": "gold", "name": "customer",
                                       "kind": "table"}
@@ -46,7 +46,7 @@ def test_the_listing_is_paged(rest):
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert names == TABLES
+    assert names == GOLD
 
 
 @pytest.mark.parametrize("params, expected", [

@@ -19,6 +19,7 @@ SNIPPETS = {
     "Java, JDBC": r"(?s)(AUTOMOBILE|BUILDING|FURNITURE|HOUSEHOLD|MACHINERY) \d+ \d+\.\d\d\n.*\n.*\n.*\n[A-Z]+ \d+ \d+\.\d\d",
     "curl, REST": r"(?s)l_shipmode,lines,discount\s+AIR,\d+,0\.0\d+.*TRUCK,\d+,0\.0\d+",
     "lakegate, interactive": r"(?s)Brand#\d\d.*Brand#\d\d",
+    "Records in": r"(?s)\"records\":10.*kind is none of the allowed values.*2026-01-06.*view",
 }
 
 

@@ -72,7 +72,8 @@ warehouse = {warehouse}
 /// A complete config of the ingest service, which `lakegate-ingest --config` takes too.
 pub(super) fn ingest(folder: &Folder, arguments: &Arguments) -> String {
     let path = |name: &str| quoted(&folder.path(name));
-    let key = toml::Value::from(format!("file:{}", folder.path("seal.key").display()));
+    let secret = |name: &str| toml::Value::from(format!("file:{}", folder.path(name).display()));
+    let (key, pepper) = (secret("seal.key"), secret(PEPPER));
     format!(
         "# Written anew by every `lakegate quickstart` on this folder.
 # `lakegate-ingest --config` takes it as it is; copy it before you change it.
@@ -92,9 +93,12 @@ roles = [\"admin\", \"data_engineer\"]
 
 [identity]
 users = {users}
+keys = {keys}
+revocations = {revocations}
 
 [seal]
 keys = [{key}]
+pepper = {pepper}
 ",
         pipelines = path("pipelines"),
         state = path("ingest-state"),
@@ -102,6 +106,8 @@ keys = [{key}]
         warehouse = path("warehouse"),
         http = arguments.ingest,
         users = path("users.toml"),
+        keys = path("keys.toml"),
+        revocations = path("revocations.toml"),
     )
 }
 

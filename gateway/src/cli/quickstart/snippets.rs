@@ -115,7 +115,7 @@ pub(super) fn render(at: &At, accounts: &[Account], has_postgres: bool) -> Resul
         ("@JDBC@", JDBC_VERSION),
     ];
     let mut text = format!(
-        "\nUsers and passwords: {}\nTables: lake.gold.lineitem, orders, customer, part, partsupp, supplier, nation, region\n",
+        "\nUsers and passwords: {}\nTables: lake.gold.lineitem, orders, customer, part, partsupp, supplier, nation, region, events_by_kind\n",
         at.credentials.display()
     );
     for (headline, template) in PARTS.into_iter().chain(has_postgres.then_some(POSTGRES)) {
