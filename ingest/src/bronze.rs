@@ -123,6 +123,8 @@ pub struct Parts {
     pub interval: Duration,
     /// Most keys remembered.
     pub keys_max: usize,
+    /// For how long, in milliseconds.
+    pub remembered_ms: i64,
     /// Where tables are made.
     pub catalog: Arc<dyn Catalog>,
     /// Where commits go.
@@ -144,7 +146,7 @@ pub async fn start(parts: Parts) -> Result<(Bronze, tokio::task::JoinHandle<Resu
     let table = parts.appender.ensure(&contract).await?;
     let epoch = parts.kernel.claim(table.identifier()).await?;
     let table = parts.kernel.load(table.identifier()).await?;
-    let memory = Memory::of(table.metadata(), parts.keys_max);
+    let memory = Memory::of(table.metadata(), parts.keys_max, parts.remembered_ms);
     let (queue, waiting) = mpsc::channel(WAITING);
     let task = Task {
         parts,

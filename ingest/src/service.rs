@@ -172,6 +172,7 @@ impl Service {
             pipeline: pipeline.name().to_owned(),
             interval: pipeline.interval(),
             keys_max: settings.keys_max,
+            remembered_ms: bronze::memory::REMEMBERED_MS,
             catalog: Arc::clone(&rooms.catalog),
             kernel: rooms.kernel.clone(),
             appender: rooms.appender.clone(),

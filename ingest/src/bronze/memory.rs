@@ -12,7 +12,7 @@ use crate::commit::history;
 
 /// The key of the summary with the keyed uploads of a snapshot: `batch:body-sha256:records`, separated by commas.
 pub const KEYED_KEY: &str = "ingest.keyed";
-/// How long a key is remembered.
+/// How long the key of a caller is remembered.
 pub const REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// What is known of an upload.
@@ -42,17 +42,19 @@ pub(super) struct Memory {
     /// In the order in which they are forgotten.
     order: VecDeque<(i64, String)>,
     max: usize,
+    remembered_ms: i64,
 }
 
 impl Memory {
-    /// What a table remembers.
-    pub(super) fn of(metadata: &TableMetadata, max: usize) -> Self {
+    /// What a table remembers of the last `remembered_ms`.
+    pub(super) fn of(metadata: &TableMetadata, max: usize, remembered_ms: i64) -> Self {
         let mut memory = Self {
             entries: HashMap::new(),
             order: VecDeque::new(),
             max,
+            remembered_ms,
         };
-        let oldest = now_ms() - REMEMBERED_MS;
+        let oldest = now_ms().saturating_sub(remembered_ms);
         let mut recent: Vec<_> = history(metadata)
             .take_while(|snapshot| snapshot.timestamp_ms() >= oldest)
             .collect();
@@ -116,7 +118,7 @@ impl Memory {
     }
 
     fn forget(&mut self) {
-        let oldest = now_ms() - REMEMBERED_MS;
+        let oldest = now_ms().saturating_sub(self.remembered_ms);
         while let Some((_, batch)) = self.order.pop_front_if(|(at_ms, _)| *at_ms < oldest) {
             if self.entries.get(&batch).is_some_and(|entry| entry.at_ms < oldest) {
                 self.entries.remove(&batch);

@@ -1,10 +1,12 @@
 //! `replay` and `backfill`: records into bronze without a caller, each batch once by a name of its own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
@@ -20,20 +22,18 @@ use crate::rejects;
 use crate::service::Rooms;
 use crate::settings::Settings;
 
-/// Records of one batch of a replay.
-const RECORDS: usize = 10_000;
+/// Groups of rejects that are on their way at a time.
+const GROUPS: usize = 64;
 
-async fn bronze(
-    settings: &Settings,
-    rooms: &Rooms,
-    pipeline: &Pipeline,
-) -> Result<(Bronze, tokio::task::JoinHandle<Result<()>>)> {
+async fn bronze(rooms: &Rooms, pipeline: &Pipeline) -> Result<(Bronze, tokio::task::JoinHandle<Result<()>>)> {
     let (committed, _) = watch::channel(0);
     bronze::start(bronze::Parts {
         pipeline: pipeline.name().to_owned(),
         // Nobody waits for a history that stays short here; the loads are large.
         interval: std::time::Duration::from_millis(1),
-        keys_max: settings.keys_max,
+        keys_max: usize::MAX,
+        // A name that is made of what a batch holds is good as long as the table knows it.
+        remembered_ms: i64::MAX,
         catalog: Arc::clone(&rooms.catalog),
         kernel: rooms.kernel.clone(),
         appender: rooms.appender.clone(),
@@ -56,63 +56,25 @@ async fn store(bronze: &Bronze, upload: Upload) -> Result<Stored> {
     })
 }
 
-/// Sends rejects through their pipeline again. The batch is named by what it holds, so a second replay of the same rejects stores nothing.
+/// The rejects of one batch of bronze under one rule. All of them were committed at once, so a group never changes.
+type Group = (String, String);
+
+/// Sends rejects through their pipeline again, each of them once for ever: a group is named by where it comes from. What is rejected again is
+/// a reject of a new batch.
 pub(super) async fn replay(settings: &Settings, pipeline: &Pipeline, rule: Option<&str>) -> Result<()> {
     super::telemetry("warn");
     let rooms = Rooms::open(settings).await?;
-    let contract = rejects::contract()?;
-    let table = rooms.appender.ensure(&contract).await?;
-    let files = live_files(&table)
-        .await
-        .map_err(|error| crate::commit::failed("read", table.identifier(), error))?;
-    let mut records = Vec::new();
-    for file in files {
-        for batch in read::file(&table, &file, None).await? {
-            let text = |name: &str| {
-                batch
-                    .column_by_name(name)
-                    .and_then(|column| column.as_string_opt::<i32>())
-            };
-            let (Some(of), Some(broke), Some(payload)) = (text("pipeline"), text("rule"), text("payload"))
-            else {
-                continue;
-            };
-            for row in 0..batch.num_rows() {
-                let wanted =
-                    of.value(row) == pipeline.name() && rule.is_none_or(|rule| rule == broke.value(row));
-                if wanted && payload.is_valid(row) {
-                    records.push(Bytes::copy_from_slice(payload.value(row).as_bytes()));
-                }
-            }
-        }
-    }
-    let (bronze, task) = bronze(settings, &rooms, pipeline).await?;
+    let groups = groups(&rooms, pipeline, rule).await?;
+    let (bronze, task) = bronze(&rooms, pipeline).await?;
     let (mut sent, mut again) = (0, 0);
-    for part in records.chunks(RECORDS) {
-        let bytes: Vec<&[u8]> = part.iter().map(Bytes::as_ref).collect();
-        let sha256 = digest::hex(&digest::parts(&bytes));
-        let records = (1..).zip(part).map(|(place, payload)| Record {
-            payload: payload.clone(),
-            place,
-            problem: None,
-        });
-        let stored = store(
-            &bronze,
-            Upload {
-                batch: digest::hex(&digest::parts(&[b"replay\0", sha256.as_bytes()])[..16]),
-                keyed: Some(sha256),
-                format: Format::Ndjson,
-                records: records.collect(),
-                landing: None,
-                headers: "{\"subject\":\"replay\"}".to_owned(),
-            },
-        )
-        .await?;
-        if stored.replayed {
-            again += stored.records;
-        } else {
-            sent += stored.records;
-        }
+    let stored = futures::stream::iter(groups.into_iter().map(|(group, payloads)| {
+        let upload = of_group(&group, payloads);
+        store(&bronze, upload)
+    }));
+    // Several at a time, since they become one snapshot.
+    let stored: Vec<Stored> = stored.buffered(GROUPS).try_collect().await?;
+    for stored in stored {
+        *if stored.replayed { &mut again } else { &mut sent } += stored.records;
     }
     drop(bronze);
     ended(task).await?;
@@ -120,6 +82,67 @@ pub(super) async fn replay(settings: &Settings, pipeline: &Pipeline, rule: Optio
         "{}: {sent} records sent again, {again} had been\n",
         pipeline.name()
     ))
+}
+
+/// The rejects of a pipeline, by group and by the place in bronze.
+async fn groups(
+    rooms: &Rooms,
+    pipeline: &Pipeline,
+    rule: Option<&str>,
+) -> Result<BTreeMap<Group, BTreeMap<String, Bytes>>> {
+    let contract = rejects::contract()?;
+    let table = rooms.appender.ensure(&contract).await?;
+    let files = live_files(&table)
+        .await
+        .map_err(|error| crate::commit::failed("read", table.identifier(), error))?;
+    let mut groups: BTreeMap<Group, BTreeMap<String, Bytes>> = BTreeMap::new();
+    for file in files {
+        for batch in read::file(&table, &file, None).await? {
+            let text = |name: &str| {
+                let column = batch.column_by_name(name);
+                let column = column.and_then(|column| column.as_string_opt::<i32>());
+                column.ok_or_else(|| Error::Contract {
+                    table: contract.to_string(),
+                    problem: format!("its files do not have the column {name}"),
+                })
+            };
+            let (of, broke, payload) = (text("pipeline")?, text("rule")?, text("payload")?);
+            let (brought, id) = (text("batch_id")?, text("ingest_id")?);
+            for row in 0..batch.num_rows() {
+                let wanted =
+                    of.value(row) == pipeline.name() && rule.is_none_or(|rule| rule == broke.value(row));
+                if wanted && payload.is_valid(row) {
+                    groups
+                        .entry((brought.value(row).to_owned(), broke.value(row).to_owned()))
+                        .or_default()
+                        .insert(
+                            id.value(row).to_owned(),
+                            Bytes::copy_from_slice(payload.value(row).as_bytes()),
+                        );
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+fn of_group((brought, broke): &Group, payloads: BTreeMap<String, Bytes>) -> Upload {
+    let bytes: Vec<&[u8]> = payloads.values().map(Bytes::as_ref).collect();
+    let sha256 = digest::hex(&digest::parts(&bytes));
+    let name: [&[u8]; 4] = [b"replay\0", brought.as_bytes(), b"\0", broke.as_bytes()];
+    let records = (1..).zip(payloads.into_values()).map(|(place, payload)| Record {
+        payload,
+        place,
+        problem: None,
+    });
+    Upload {
+        batch: digest::hex(&digest::parts(&name)[..16]),
+        keyed: Some(sha256),
+        format: Format::Ndjson,
+        records: records.collect(),
+        landing: None,
+        headers: "{\"subject\":\"replay\"}".to_owned(),
+    }
 }
 
 /// Loads every file of a folder. A file is named by its content, so that a run that was broken off goes on where it ended.
@@ -131,7 +154,7 @@ pub(super) async fn backfill(settings: &Settings, pipeline: &Pipeline, folder: &
     if let Ok(style) = ProgressStyle::with_template("{msg:40} {bar:32} {pos}/{len} files {eta}") {
         bar.set_style(style);
     }
-    let (bronze, task) = bronze(settings, &rooms, pipeline).await?;
+    let (bronze, task) = bronze(&rooms, pipeline).await?;
     let (mut sent, mut again) = (0, 0);
     for (path, format, encoding) in files {
         bar.set_message(

@@ -86,6 +86,7 @@ async fn bronze(rooms: &Rooms, pipeline: &Pipeline) -> Bronze {
         pipeline: pipeline.name().to_owned(),
         interval: std::time::Duration::from_millis(1),
         keys_max: 3,
+        remembered_ms: crate::bronze::memory::REMEMBERED_MS,
         catalog: Arc::clone(&rooms.catalog),
         kernel: rooms.kernel.clone(),
         appender: rooms.appender.clone(),

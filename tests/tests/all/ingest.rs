@@ -8,6 +8,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 use tests::gateway::Gateway;
 
+mod commands;
 mod kill;
 
 /// How long records may take from bronze to gold: an interval of two seconds, on a loaded machine.

@@ -140,7 +140,7 @@ async fn post(service: &mut Option<Service>, config: &Path, upload: usize) {
 
 const PASSWORD: &str = "a password of the tests";
 
-fn lake(folder: &Path) -> PathBuf {
+pub(super) fn lake(folder: &Path) -> PathBuf {
     fs::create_dir(folder.join("pipelines")).expect("a folder");
     let pipeline = include_str!("../../../../deploy/pipelines/events.toml")
         .replace("interval = \"2s\"", "interval = \"100ms\"");
@@ -161,7 +161,7 @@ fn lake(folder: &Path) -> PathBuf {
 }
 
 /// Runs the command once, and gives what it printed.
-fn run(config: &Path, arguments: &[&str]) -> String {
+pub(super) fn run(config: &Path, arguments: &[&str]) -> String {
     let output = Command::new(binary())
         .args(["--config", config.to_str().expect("a UTF-8 path")])
         .args(arguments)
