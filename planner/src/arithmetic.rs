@@ -1,12 +1,14 @@
 //! Arithmetic that refuses what its type cannot hold. The engine's own operators and sums go round at the end of an
 //! integer, and a decimal may leave them with more digits than its type has; both are wrong answers that nobody notices.
 //!
-//! Operators are replaced once types are known (`operator.rs`), before any rule of the engine computes with literals;
-//! `sum` and `avg` are replaced in the session (`total.rs`). What the engine checks by itself (division, casts, dates) is
-//! left to it, or replaced for the sake of a message that repeats no value.
+//! Operators are replaced once types are known (`operator.rs`), before any rule of the engine computes with literals, and
+//! have a shorter way for short decimals (`decimal.rs`); `sum` and `avg` are replaced in the session (`total.rs`). What the
+//! engine checks by itself (division, casts, dates) is left to it, or replaced for the sake of a message that repeats no
+//! value.
 //!
 //! Invariant: after [`checked`], no operator in a plan can make a value that its type cannot hold.
 
+mod decimal;
 mod operator;
 mod total;
 

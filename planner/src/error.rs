@@ -362,6 +362,25 @@ fn from_source(error: &connectors::Error) -> Error {
             version: version.to_string(),
         };
     }
+    // The data made an expression fail, wherever it ran (SQLSTATE class 22): the caller is told the same of both places.
+    if let connectors::Error::Refused {
+        source_name, state, ..
+    } = error
+        && state.starts_with("22")
+    {
+        return match state.as_str() {
+            "22003" | "22008" => Error::Overflow {
+                operation: format!("an expression at source '{source_name}'"),
+                data_type: "its type".to_owned(),
+            },
+            "22012" => Error::Evaluation {
+                message: format!("division by zero at source '{source_name}'"),
+            },
+            _ => Error::Evaluation {
+                message: error.to_string(),
+            },
+        };
+    }
     Error::Source {
         message: error.to_string(),
         kind: error.kind(),

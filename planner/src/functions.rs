@@ -75,6 +75,15 @@ const MEASURED: [(&str, Measure); 26] = [
 /// Functions of which a few rows may take seconds: their operators get rows in small slices.
 const SLOW: [&str; 3] = ["levenshtein", "array_has_any", "array_has_all"];
 
+/// Functions whose second argument is a regular expression.
+const PATTERNS: [&str; 5] = [
+    "regexp_replace",
+    "regexp_like",
+    "regexp_match",
+    "regexp_count",
+    "regexp_instr",
+];
+
 /// Puts the measured forms in the place of the engine's own.
 ///
 /// # Errors
@@ -107,8 +116,9 @@ impl AnalyzerRule for MeasuredFunctions {
     }
 }
 
-/// The plan with every call measured, and, where `has_operators` says so, with `||` and regular expressions measured too.
-/// The engine's rules know these by their operators and simplify them, so they are replaced after the rules.
+/// The plan with every call measured, and, where `has_operators` says so, with `||` and all regular expressions measured too.
+/// The engine's rules know these by their operators and simplify them, so they are replaced after the rules; but for
+/// regular expressions that are not plain, which the rules would compute while they fold constants.
 ///
 /// # Errors
 /// What the engine says of an expression whose type it does not know.
@@ -175,10 +185,12 @@ fn replaced(expr: Expr, bytes_max: u128, has_operators: bool) -> Result<Transfor
                 call.args,
             ))))
         }
-        Expr::BinaryExpr(binary) if has_operators => Ok(match operator::measure(binary.op) {
-            Some(measure) => Transformed::yes(operator::call(binary, measure, bytes_max)),
-            None => Transformed::no(Expr::BinaryExpr(binary)),
-        }),
+        Expr::BinaryExpr(binary) if has_operators || operator::is_heavy(&binary) => {
+            Ok(match operator::measure(binary.op) {
+                Some(measure) => Transformed::yes(operator::call(binary, measure, bytes_max)),
+                None => Transformed::no(Expr::BinaryExpr(binary)),
+            })
+        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -272,6 +284,11 @@ impl ScalarUDFImpl for Measured {
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        // What the engine makes of a search is an operator, which it computes without a measure where all is constant.
+        let is_search = PATTERNS.contains(&self.name());
+        if is_search && !args.get(1).is_some_and(measure::is_plain) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
         self.inner.simplify(args, context)
     }
 

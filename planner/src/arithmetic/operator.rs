@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr_common::datum::apply;
 
+use super::decimal;
 use crate::error::Error;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +166,9 @@ impl Operation {
     }
 
     fn compute(&self, operands: &[ColumnarValue]) -> Result<ColumnarValue> {
+        if let Some(products) = self.multiplied(operands) {
+            return Ok(ColumnarValue::Array(products));
+        }
         let outcome = match (self.kind, operands) {
             (Kind::Negate, [ColumnarValue::Scalar(value)]) => {
                 value.arithmetic_negate().map(ColumnarValue::Scalar)
@@ -185,6 +189,28 @@ impl Operation {
         }
     }
 
+    /// Products of short decimals, which need no check one by one.
+    fn multiplied(&self, operands: &[ColumnarValue]) -> Option<ArrayRef> {
+        let (
+            Kind::Binary(Operator::Multiply),
+            DataType::Decimal128(precision, scale),
+            [ColumnarValue::Array(left), ColumnarValue::Array(right)],
+        ) = (self.kind, &self.data_type, operands)
+        else {
+            return None;
+        };
+        let (left, right) = (
+            left.as_primitive_opt::<Decimal128Type>()?,
+            right.as_primitive_opt::<Decimal128Type>()?,
+        );
+        // More digits behind the point than a type has are the engine's to refuse.
+        if left.scale().checked_add(right.scale()) != Some(*scale) {
+            return None;
+        }
+        let products = decimal::multiplied(left, right, *precision)?;
+        Some(Arc::new(products.with_data_type(self.data_type.clone())))
+    }
+
     /// Whether the digits of decimals are as many as their type has.
     fn holds(&self, value: &ColumnarValue) -> Result<bool> {
         let array = match &self.data_type {
@@ -198,7 +224,7 @@ impl Operation {
         Ok(match &self.data_type {
             DataType::Decimal32(precision, _) => within::<Decimal32Type>(array.as_primitive(), *precision),
             DataType::Decimal64(precision, _) => within::<Decimal64Type>(array.as_primitive(), *precision),
-            DataType::Decimal128(precision, _) => within::<Decimal128Type>(array.as_primitive(), *precision),
+            DataType::Decimal128(precision, _) => decimal::is_within(array.as_primitive(), *precision),
             DataType::Decimal256(precision, _) => within::<Decimal256Type>(array.as_primitive(), *precision),
             _ => true,
         })

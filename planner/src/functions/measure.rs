@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
 use datafusion::error::Result;
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::{ColumnarValue, Expr};
 
 /// Days that a month counts for when a range is measured: the fewest, so that the measure is not too small.
 const MONTH_DAYS: i128 = 28;
@@ -188,8 +188,19 @@ pub(super) fn searched(args: &Arguments) -> Option<Cost> {
     Cost::steps(args.summed(|row| (text.at(row) + 1).saturating_mul(pattern.at(row))))
 }
 
-/// States of each pattern, about: its letters, times whatever it says to repeat. Three letters in four of a plain
-/// pattern are decided by a table, so a pattern without repetitions counts as one.
+/// Whether an expression is a pattern that is written out and repeats nothing a given number of times.
+pub(super) fn is_plain(pattern: &Expr) -> bool {
+    match pattern {
+        Expr::Literal(value, _) => value
+            .try_as_str()
+            .is_some_and(|text| text.is_none_or(|text| repetitions(text) == 1)),
+        Expr::Alias(alias) => is_plain(&alias.expr),
+        _ => false,
+    }
+}
+
+/// States of each pattern, about: its letters, times whatever it says to repeat. Most letters of a pattern without
+/// repetitions are decided by a table, so sixteen of them count as one.
 fn weights(array: &ArrayRef) -> Option<Each<u128>> {
     let texts = cast(array, &DataType::LargeUtf8).ok()?;
     let texts = texts.as_string::<i64>();
@@ -197,6 +208,15 @@ fn weights(array: &ArrayRef) -> Option<Each<u128>> {
 }
 
 fn weight(pattern: &str) -> u128 {
+    let length = pattern.len() as u128;
+    match repetitions(pattern) {
+        1 => 1 + length / 16,
+        times => times.saturating_mul(length),
+    }
+}
+
+/// The product of all that a pattern says to repeat, whether one is inside the other or beside it.
+fn repetitions(pattern: &str) -> u128 {
     let mut repeated = 1_u128;
     for piece in pattern.split('{').skip(1) {
         let inside = piece.split('}').next().unwrap_or_default();
@@ -205,10 +225,7 @@ fn weight(pattern: &str) -> u128 {
             .filter_map(|number| number.trim().parse::<u128>().ok());
         repeated = repeated.saturating_mul(most.max().unwrap_or(1).max(1));
     }
-    match repeated {
-        1 => 1 + pattern.len() as u128 / 64,
-        _ => repeated.saturating_mul(pattern.len() as u128),
-    }
+    repeated
 }
 
 pub(super) fn compared(args: &Arguments) -> Option<Cost> {

@@ -29,6 +29,11 @@ pub(super) fn measure(op: Operator) -> Option<Measure> {
     }
 }
 
+/// Whether an operator is a search whose pattern may take many steps for each letter of a text.
+pub(super) fn is_heavy(binary: &logical_expr::BinaryExpr) -> bool {
+    binary.op != Operator::StringConcat && measure(binary.op).is_some() && !measure::is_plain(&binary.right)
+}
+
 /// The operator as a call.
 pub(super) fn call(binary: logical_expr::BinaryExpr, measure: Measure, bytes_max: u128) -> Expr {
     let logical_expr::BinaryExpr { left, op, right } = binary;

@@ -4,6 +4,7 @@
 //! catalog, and must give the same rows.
 
 mod bind;
+mod failures;
 mod house;
 mod keys;
 mod newest;

@@ -147,6 +147,23 @@ fn work() -> Vec<(String, Fate)> {
             "SELECT array_has_any(range(0, 1000000), range(1000000, 2000000))",
             Refused,
         ),
+        of(
+            "SELECT regexp_like(repeat('a', 1000000), '(a{500}){50}b')",
+            Refused,
+        ),
+        of("SELECT repeat('a', 1000000) ~ '(a{500}){50}b'", Refused),
+        of(
+            "SELECT x ~ p FROM (SELECT repeat('a', 1000000) AS x, concat('(a{500}){50}', 'b') AS p)",
+            Refused,
+        ),
+        of(
+            "SELECT regexp_count(repeat('a', 1000000), '(a{500}){50}b')",
+            Refused,
+        ),
+        (
+            format!("SELECT count(*) FROM {li} WHERE repeat(l_comment, 10000) !~* '(a{{500}}){{50}}b'"),
+            Refused,
+        ),
     ]
 }
 
