@@ -340,7 +340,7 @@ async fn metadata_of_a_lost_race_is_removed_and_of_an_unknown_outcome_kept() {
 }
 
 #[tokio::test]
-async fn an_overwrite_takes_out_and_a_replacement_keeps_the_rows() {
+async fn a_replacement_keeps_the_rows() {
     let bench = Bench::new().await;
     let kernel = bench.kernel(&[]);
     let epoch = kernel.claim(&bench.table).await.unwrap();
@@ -404,6 +404,21 @@ async fn an_overwrite_takes_out_and_a_replacement_keeps_the_rows() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn an_overwrite_takes_out_what_was_there() {
+    let bench = Bench::new().await;
+    let kernel = bench.kernel(&[]);
+    let epoch = kernel.claim(&bench.table).await.unwrap();
+    let base = bench.load().await;
+    for rows in [3, 4] {
+        let file = file(&base, rows);
+        kernel
+            .commit(&Commit::append(&base, epoch, Token::unique(), vec![file]))
+            .await
+            .unwrap();
+    }
     let all = Change::Overwrite {
         remove: Removal::All,
         add: vec![file(&base, 2)],
