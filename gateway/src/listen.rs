@@ -1,6 +1,7 @@
 //! One accept loop for every listener: TCP, TLS where it is configured, a bound on connections, HTTP/1 and HTTP/2, and
 //! a drain that lets running answers end.
 
+mod opening;
 mod tls;
 
 pub(crate) use tls::TlsDoor;
@@ -25,6 +26,7 @@ use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::peer::Peer;
+use opening::Opening;
 
 /// Window of one HTTP/2 stream. The default of 64 KiB holds a bulk stream below a third of what the machine carries.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -118,7 +120,16 @@ async fn connection(
         certificate: None,
     };
     match tls {
-        None => serve_stream(stream, peer, builder, router, watcher).await,
+        None => {
+            serve_stream(
+                Opening::new(stream, handshake_max),
+                peer,
+                builder,
+                router,
+                watcher,
+            )
+            .await
+        }
         Some(tls) => {
             let handshake = tokio::time::timeout(handshake_max, tls.acceptor().accept(stream));
             let stream = handshake
@@ -129,7 +140,14 @@ async fn connection(
             // The first is the caller's own, the others lead to an authority.
             let own = shown.and_then(|chain| chain.first());
             peer.certificate = own.map(|certificate| Arc::new(certificate.clone().into_owned()));
-            serve_stream(stream, peer, builder, router, watcher).await
+            serve_stream(
+                Opening::new(stream, handshake_max),
+                peer,
+                builder,
+                router,
+                watcher,
+            )
+            .await
         }
     }
 }

@@ -57,6 +57,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::error::Error;
+pub(crate) use encode::cells;
 use problem::Refusal;
 
 /// Every route of the REST listener.

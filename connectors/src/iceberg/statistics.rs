@@ -74,8 +74,20 @@ fn tight(data_type: &DataType) -> bool {
     )
 }
 
+/// A bound for the engine's estimates. The ends of 64 bits are none: between both the engine counts 2^64 values, which
+/// goes round to none, and divides by that.
 fn precision(value: Option<ScalarValue>, certain: bool) -> Precision<ScalarValue> {
-    match value {
+    let is_end = |value: &ScalarValue| {
+        let (ScalarValue::Int64(number)
+        | ScalarValue::Time64Microsecond(number)
+        | ScalarValue::TimestampMicrosecond(number, _)
+        | ScalarValue::TimestampNanosecond(number, _)) = value
+        else {
+            return false;
+        };
+        matches!(number, Some(i64::MIN | i64::MAX))
+    };
+    match value.filter(|value| !is_end(value)) {
         Some(value) if certain => Precision::Exact(value),
         Some(value) => Precision::Inexact(value),
         None => Precision::Absent,

@@ -27,12 +27,12 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// The largest Flight message or REST body that is read.
     pub request_bytes_max: ByteSize,
-    /// The most bytes of headers in a call.
+    /// The most bytes of headers in a call over HTTP/2; over HTTP/1.1 64 KiB at least.
     pub header_bytes_max: ByteSize,
     /// How long a client may take to send the headers, and to shake hands for TLS.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
-    /// How long a ticket or a prepared handle is good.
+    /// How long a ticket or a cursor is good; a prepared handle is good for a day, or for this where it is longer.
     #[serde(with = "humantime_serde")]
     pub ticket_lifetime: Duration,
     /// How often a quiet connection is asked whether it is still there.

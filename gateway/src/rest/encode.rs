@@ -4,7 +4,9 @@ mod arrow;
 mod cell;
 mod csv;
 mod json;
+mod times;
 
+pub(crate) use cell::cells;
 pub(super) use json::{AnswerColumn, Rows};
 
 use ::arrow::array::RecordBatch;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::edge::plain_type;
 use crate::error::{Error, Result};
 use crate::rest::problem::internal;
-use crate::rest::value::{natural, typed};
+use crate::rest::value::{is_shortened, natural, typed};
 
 /// Values bound to the positions `$1`, `$2`, ... of a statement that this listener writes.
 #[derive(Debug, Default)]
@@ -95,6 +95,10 @@ fn fit(value: &Value, wanted: &DataType) -> Result<ArrayRef, String> {
         Ok(array) => return Ok(array),
         Err(problem) => problem,
     };
+    // What a double has kept of a decimal is another number.
+    if wanted.is_decimal() && is_shortened(value) {
+        return Err(problem);
+    }
     // A parameter whose type nothing tells is wanted as text and takes any value.
     let takes_any = matches!(wanted, DataType::Utf8) || (value.is_number() && wanted.is_numeric());
     natural(value).filter(|_| takes_any).ok_or(problem)

@@ -7,6 +7,8 @@
 mod decimal;
 mod time;
 
+pub(super) use decimal::is_shortened;
+
 use std::sync::Arc;
 
 use arrow::array::{

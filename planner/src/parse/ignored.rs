@@ -7,8 +7,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, LimitClause, Query, Select, SelectFlavor, SetExpr, Statement, TableFactor, Visit as _, Visitor,
-    WindowFrame, WindowFrameBound, WindowType,
+    DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause,
+    Query, Select, SelectFlavor, SetExpr, Statement, TableFactor, Visit as _, Visitor, WindowFrame,
+    WindowFrameBound, WindowType,
 };
 
 use crate::error::{Error, Result};
@@ -72,6 +73,13 @@ impl Visitor for Screen {
             ),
             (select.select_modifiers.is_some(), "a modifier of SELECT"),
             (
+                matches!(
+                    &select.group_by,
+                    GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty()
+                ),
+                "WITH ROLLUP, WITH CUBE and WITH TOTALS; write GROUP BY ROLLUP (...) or CUBE (...)",
+            ),
+            (
                 matches!(select.flavor, SelectFlavor::FromFirstNoSelect),
                 "FROM without SELECT",
             ),
@@ -83,6 +91,10 @@ impl Visitor for Screen {
             // The engine takes the pattern for a regular expression: `SIMILAR TO 'A%'` would match `xA%x` and not `Ab`.
             Expr::SimilarTo { .. } => {
                 ControlFlow::Break("SIMILAR TO; use LIKE, or ~ with a regular expression")
+            }
+            // The engine counts what is not NULL, once: 1, whatever the rows are.
+            Expr::Function(function) if is_over_distinct_rows(&function.args) => {
+                ControlFlow::Break("DISTINCT * in a function; count over SELECT DISTINCT * in FROM")
             }
             Expr::Function(function) => match &function.over {
                 Some(WindowType::WindowSpec(window)) => frame(window.window_frame.as_ref()),
@@ -122,6 +134,22 @@ impl Visitor for Screen {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Whether the arguments of a function are whole rows, each once.
+fn is_over_distinct_rows(args: &FunctionArguments) -> bool {
+    let FunctionArguments::List(list) = args else {
+        return false;
+    };
+    let is_row = |arg: &FunctionArg| {
+        let (FunctionArg::Named { arg, .. } | FunctionArg::ExprNamed { arg, .. } | FunctionArg::Unnamed(arg)) =
+            arg;
+        matches!(
+            arg,
+            FunctionArgExpr::Wildcard | FunctionArgExpr::QualifiedWildcard(_)
+        )
+    };
+    list.duplicate_treatment == Some(DuplicateTreatment::Distinct) && list.args.iter().any(is_row)
 }
 
 /// An offset near 2^64 overflows in the engine and gives NULLs, or ends the query's thread.

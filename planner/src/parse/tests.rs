@@ -172,6 +172,14 @@ fn a_clause_that_the_engine_would_pass_over_is_refused_by_name() {
         ("EXPLAIN SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
         ("TABLE t", "TABLE"),
         ("SELECT a SIMILAR TO 'A%' FROM t", "SIMILAR TO"),
+        ("SELECT a, count(*) FROM t GROUP BY a WITH ROLLUP", "WITH ROLLUP"),
+        ("SELECT a, count(*) FROM t GROUP BY a WITH CUBE", "WITH CUBE"),
+        (
+            "SELECT a, count(*) FROM t GROUP BY ALL WITH TOTALS",
+            "WITH TOTALS",
+        ),
+        ("SELECT count(DISTINCT *) FROM t", "DISTINCT *"),
+        ("SELECT count(DISTINCT t.*) FROM t", "DISTINCT *"),
         (
             "SELECT sum(a) OVER (ROWS BETWEEN 1 PRECEDING AND 18446744073709551615 FOLLOWING) FROM t",
             "window frame",

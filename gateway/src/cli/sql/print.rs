@@ -6,11 +6,13 @@ mod table;
 mod text;
 
 use super::Failure;
+use crate::rest::cells;
 use arrow::csv;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
-use arrow::json::LineDelimitedWriter;
+use arrow::json::writer::LineDelimited;
+use arrow::json::{LineDelimitedWriter, WriterBuilder};
 use arrow::record_batch::RecordBatch;
 use std::io::Write;
 use table::Table;
@@ -23,7 +25,7 @@ pub(super) enum Format {
     Table,
     /// CSV with a line of names; nested values as text
     Csv,
-    /// One JSON object a line
+    /// One JSON object a line, its values as REST writes them
     Json,
     /// An Arrow IPC stream for each statement
     Arrow,
@@ -54,7 +56,12 @@ impl<'a> Sink<'a> {
                 writer.write(&names).map_err(unwritten)?;
                 Self::Csv(Box::new(writer))
             }
-            Format::Json => Self::Json(LineDelimitedWriter::new(out)),
+            Format::Json => Self::Json(
+                WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .with_encoder_factory(cells())
+                    .build::<_, LineDelimited>(out),
+            ),
             Format::Arrow => Self::Arrow(Box::new(StreamWriter::try_new(out, schema).map_err(unwritten)?)),
         })
     }

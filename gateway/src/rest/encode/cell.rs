@@ -21,11 +21,20 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::times;
+
 /// The options that every encoder of ours takes.
 pub(super) fn options(decimals_as_text: bool) -> EncoderOptions {
     EncoderOptions::default()
         .with_explicit_nulls(true)
         .with_encoder_factory(Arc::new(Cells { decimals_as_text }))
+}
+
+/// The encoders that differ, for a writer of another room.
+pub(crate) fn cells() -> Arc<dyn EncoderFactory> {
+    Arc::new(Cells {
+        decimals_as_text: false,
+    })
 }
 
 /// Makes the encoders that differ.
@@ -42,6 +51,15 @@ impl EncoderFactory for Cells {
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+            DataType::Date32
+            | DataType::Date64
+            | DataType::Time32(_)
+            | DataType::Time64(_)
+            | DataType::Timestamp(..)
+            | DataType::Duration(_) => {
+                times::check(array)?;
+                return Ok(None);
+            }
             DataType::Binary => Box::new(Base64(array.as_binary::<i32>())),
             DataType::LargeBinary => Box::new(Base64(array.as_binary::<i64>())),
             DataType::BinaryView => Box::new(Base64(array.as_binary_view())),

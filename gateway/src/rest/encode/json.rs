@@ -54,7 +54,7 @@ pub(in crate::rest) struct Rows {
     pub(in crate::rest) row_count: u64,
     /// Pages only: whether there are more rows.
     pub(in crate::rest) truncated: Option<bool>,
-    /// Pages only: where the next one begins; null at the end.
+    /// Pages only: where the next one begins; null at the end, and where the rows have no order to go on in.
     pub(in crate::rest) next_cursor: Option<String>,
     /// Names the request.
     pub(in crate::rest) request_id: String,

@@ -40,6 +40,11 @@ pub(super) fn unscaled(value: &Value, precision: u8, scale: i8) -> Result<i256, 
     })
 }
 
+/// Whether a number may have had other digits when it was written than it has now.
+pub(in crate::rest) fn is_shortened(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if written(number).is_none())
+}
+
 /// The digits of a number as they were written, as far as that can still be known.
 fn written(number: &Number) -> Option<String> {
     let text = number.to_string();
