@@ -48,7 +48,7 @@ def test_other_engines_read_the_rows_that_the_gateway_gives(posted, admin, name)
     files = [task.file.file_path.removeprefix("file://") for task in scan.plan_files()]
     columns = ", ".join(f'"{column}"' for column in ours.column_names)
     read = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"
-    with duckdb.connect(config={"TimeZone": "UTC"}) as connection:
+    with duckdb.connect() as connection:
         duck = connection.execute(read, [files]).to_arrow_table()
     duck = duck.cast(ours.schema.remove_metadata())
     assert duck.sort_by(order).to_pylist() == ours.sort_by(order).to_pylist()

@@ -12,6 +12,6 @@ curl -sS -u "@WRITER@:$PASSWORD" -H 'Content-Type: application/x-ndjson' -H "Ide
 {"event_id":"e-10","ts":"2026-01-06T10:03:00Z","user_id":4,"kind":"view"}
 NDJSON
 # within seconds all of it is in gold
-for second in $(seq 60); do @LAKEGATE@ sql --credentials @CREDENTIALS_FILE@ --user @WRITER@ -c "SELECT kind FROM gold.events_by_kind" 2>&1 | grep -q buy && break; sleep 1; done
+for second in $(seq 60); do @LAKEGATE@ sql --credentials @CREDENTIALS_FILE@ --user @WRITER@ -c "SELECT day FROM gold.events_by_kind" 2>&1 | grep -q 2026-01-06 && break; sleep 1; done
 # what was set aside and why, then what was counted
 @LAKEGATE@ sql --credentials @CREDENTIALS_FILE@ --user @WRITER@ -c "SELECT rule, reason, payload FROM system.rejects ORDER BY ingest_id; SELECT day, kind, events, amount FROM gold.events_by_kind ORDER BY day, kind"
