@@ -20,8 +20,8 @@ quickstart-federated: build ## the same beside a Postgres server of its own, as 
 	tests/install
 	@LAKEGATE=$(LAKEGATE) exec deploy/quickstart/federated $(ARGS)
 
-build: ## compile the gateway
-	$(BUILD) --bin lakegate
+build: ## compile the gateway and the ingest service
+	$(BUILD) --bin lakegate --bin lakegate-ingest
 
 test: build ## every test: Rust, then the Python and Java clients against a running gateway
 	tests/install

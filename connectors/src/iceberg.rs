@@ -11,6 +11,8 @@
 //! Earlier states: `pin` says what a version, a branch, a tag or an instant stands for; `inspect` tells a table's metadata
 //! as tables.
 //!
+//! What ingest wrote into its snapshots: `system` tells it as tables.
+//!
 //! Files of other writers: `naming` gives ids to the columns of files that have none, `nested` rebuilds what changed
 //! inside of a column.
 //!
@@ -39,6 +41,7 @@ mod schema;
 mod source;
 mod statistics;
 mod storage;
+mod system;
 mod table;
 mod unpruned;
 mod values;
@@ -46,7 +49,7 @@ mod warehouse;
 mod weight;
 
 pub use catalog::rest::Config as RestConfig;
-pub use catalog::{JdbcCatalog, create_catalog, open_catalog};
+pub use catalog::{JdbcCatalog, Publication, create_catalog, open_catalog};
 pub use config::{Config, FilesWithin};
 pub use storage::{Config as StorageConfig, Credentials};
 
@@ -271,21 +274,26 @@ impl Connector for Iceberg {
 
     async fn tables(&self) -> Result<Vec<TableEntry>> {
         let all = self.catalog.tables().await?;
-        Ok(all
+        let mut entries = all
             .into_iter()
             .map(|(schema, name)| TableEntry {
                 schema,
                 name,
                 kind: TableKind::Table,
             })
-            .collect())
+            .collect();
+        Self::with_system(&mut entries);
+        Ok(entries)
     }
 
     async fn table(&self, schema: &str, name: &str, at: Option<&Version>) -> Result<Option<SourceTable>> {
         let Some(pointer) = self.catalog.pointer(schema, name).await? else {
             return match inspect::split(name) {
                 Some((table, kind)) => self.inspected(schema, table, kind, at).await,
-                None => Ok(None),
+                None => match Self::system_kind(schema, name) {
+                    Some(kind) => self.system(kind, at).await,
+                    None => Ok(None),
+                },
             };
         };
         let full = format!("{schema}.{name}");

@@ -129,6 +129,31 @@ impl Appender {
         self.publish(contract, token, &table, written).await
     }
 
+    /// Writes `batches` as files of `table`, closed, synced and counted, and publishes nothing. Whoever asks owns the files: they go into a
+    /// commit or are removed.
+    pub async fn write(
+        &self,
+        table: &Table,
+        contract: &Contract,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Vec<DataFile>> {
+        let (counted, _counts) = mpsc::unbounded_channel();
+        let plan = write::Plan::new(table, contract, self.config.clone(), counted)?;
+        let written = write::start(plan, Box::new(batches.into_iter().map(Ok)))
+            .finished()
+            .await?;
+        let stored: u64 = written.files.iter().map(DataFile::record_count).sum();
+        let checked = match count(contract, "in its files", stored, written.rows) {
+            Ok(()) => synced(&written.files).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = checked {
+            remove(table, &written.files).await;
+            return Err(error);
+        }
+        Ok(written.files)
+    }
+
     async fn publish(
         &self,
         contract: &Contract,
@@ -179,8 +204,16 @@ fn count(contract: &Contract, place: &'static str, found: u64, expected: u64) ->
     }
 }
 
+/// Waits until the folders know the files; the files themselves are synced when they are closed.
+async fn synced(files: &[DataFile]) -> Result<()> {
+    for file in files {
+        crate::storage::sync(file.file_path()).await?;
+    }
+    Ok(())
+}
+
 /// Removes files that no snapshot will ever name. What cannot be removed is logged and left to the orphan sweep.
-async fn remove(table: &Table, files: &[DataFile]) {
+pub(crate) async fn remove(table: &Table, files: &[DataFile]) {
     for file in files {
         if let Err(error) = table.file_io().delete(file.file_path()).await {
             tracing::warn!(path = file.file_path(), %error, "an orphan file stays");

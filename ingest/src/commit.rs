@@ -18,8 +18,15 @@ use iceberg::{Catalog, TableIdent};
 
 use crate::error::{Error, Result};
 
+pub mod facts;
 mod fence;
+pub mod kernel;
+pub(crate) mod snapshot;
+pub mod tables;
+pub use facts::Advance;
 use fence::Fence;
+pub use kernel::{Change, Commit, Kernel, Removal};
+pub use tables::Tables;
 
 /// The key of the token in a snapshot's summary.
 pub const TOKEN_KEY: &str = "ingest.commit-id";
@@ -229,13 +236,18 @@ pub(crate) fn failed(action: &'static str, table: &TableIdent, source: iceberg::
 /// The snapshot with `token` in the history of the main branch, newest first. Snapshots that were rolled back do not count: their rows are
 /// not in the table.
 fn receipt(metadata: &TableMetadata, token: &Token, fresh: bool) -> Option<Receipt> {
+    receipt_of(metadata, token, None, fresh)
+}
+
+/// The same, by the snapshot's id as well.
+fn receipt_of(metadata: &TableMetadata, token: &Token, id: Option<i64>, fresh: bool) -> Option<Receipt> {
     history(metadata)
-        .find(|snapshot| token_of(snapshot) == Some(token.as_str()))
+        .find(|snapshot| token_of(snapshot) == Some(token.as_str()) || Some(snapshot.snapshot_id()) == id)
         .map(|snapshot| Receipt {
             snapshot_id: snapshot.snapshot_id(),
-            rows: counter(snapshot, "added-records"),
-            files: counter(snapshot, "added-data-files"),
-            bytes: counter(snapshot, "added-files-size"),
+            rows: facts::number(snapshot, "added-records"),
+            files: facts::number(snapshot, "added-data-files"),
+            bytes: facts::number(snapshot, "added-files-size"),
             fresh,
         })
 }
@@ -256,12 +268,6 @@ pub(crate) fn token_of(snapshot: &SnapshotRef) -> Option<&str> {
         .additional_properties
         .get(TOKEN_KEY)
         .map(String::as_str)
-}
-
-/// A counter of the summary; Iceberg leaves out the ones that are zero.
-fn counter(snapshot: &SnapshotRef, key: &str) -> u64 {
-    let text = snapshot.summary().additional_properties.get(key);
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

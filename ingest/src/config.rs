@@ -23,6 +23,8 @@ pub struct Config {
     pub zstd_level: i32,
     /// How often a commit is tried when others commit at the same time.
     pub commit_attempts_max: usize,
+    /// Manifests from which a commit merges the small ones of them into one.
+    pub manifests_max: usize,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             lanes: 2,
             zstd_level: 3,
             commit_attempts_max: 10,
+            manifests_max: 100,
         }
     }
 }
@@ -51,6 +54,7 @@ impl Config {
             ("files_open_max", self.files_open_max),
             ("lanes", self.lanes),
             ("commit_attempts_max", self.commit_attempts_max),
+            ("manifests_max", self.manifests_max),
         ];
         if let Some((key, _)) = zero.iter().find(|(_, value)| *value == 0) {
             return Err(Error::Config {

@@ -141,6 +141,108 @@ pub enum Error {
         #[source]
         source: Box<iceberg::Error>,
     },
+    /// Another process has taken the table over. This writer must stop for good.
+    #[error("{table} was taken over: its epoch is {recorded}, this writer's is {epoch}")]
+    Fenced {
+        /// The table.
+        table: String,
+        /// The epoch of this writer.
+        epoch: u64,
+        /// The epoch that the table has recorded.
+        recorded: u64,
+    },
+    /// The rows of a commit do not begin where the table ends. Nothing was published; a person must look.
+    #[error(
+        "{table} has read {origin} up to {}, the rows begin at {}",
+        Position(recorded),
+        Position(from)
+    )]
+    Gap {
+        /// The table.
+        table: String,
+        /// The source whose rows they are.
+        origin: String,
+        /// How far the table has read it.
+        recorded: Option<String>,
+        /// Where the rows begin.
+        from: Option<String>,
+    },
+    /// A file that was to be replaced is not in the table any more. Nothing was published.
+    #[error("{path} is not in {table} any more")]
+    Gone {
+        /// The table.
+        table: String,
+        /// The file.
+        path: String,
+    },
+    /// The table uses what this writer does not write.
+    #[error("{table} has {feature}, which ingest does not write")]
+    Foreign {
+        /// The table.
+        table: String,
+        /// What it uses.
+        feature: &'static str,
+    },
+    /// A pipeline file cannot be used; its author must change it.
+    #[error("the pipeline {}: {reason}", path.display())]
+    Pipeline {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The key at fault and why.
+        reason: String,
+    },
+    /// The config file cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Settings {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The key at fault and why.
+        reason: String,
+    },
+    /// The SQL of a pipeline cannot be run.
+    #[error("cannot run `{text}`")]
+    Sql {
+        /// The text, its beginning when it is long.
+        text: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The rows of a model are not good enough. The old ones stay.
+    #[error("{table} has the score {score:.4}, less than {gate}; its old rows stay")]
+    Gate {
+        /// The table.
+        table: String,
+        /// The share of its checks that pass.
+        score: f64,
+        /// The least share.
+        gate: f64,
+    },
+    /// The index of what was published could not be read or written. It can be deleted.
+    #[error("the index of published records cannot be used")]
+    Index {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Users or policies cannot be opened.
+    #[error("who may write cannot be known")]
+    Identity(#[source] policies::Error),
+    /// A socket cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no such pipeline.
+    #[error("there is no pipeline {name}")]
+    NoPipeline {
+        /// As asked.
+        name: String,
+    },
     /// Rows were lost or doubled on the way. Nothing was published.
     #[error("{table} has {found} rows {place}, expected {expected}")]
     Count {
@@ -215,14 +317,28 @@ impl Error {
     /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Contract { .. } | Error::Column { .. } | Error::Config { .. } | Error::Scale { .. } => {
-                ErrorKind::Invalid
-            }
-            Error::Differs { .. } | Error::Occupied { .. } => ErrorKind::Conflict,
+            Error::Contract { .. }
+            | Error::Column { .. }
+            | Error::Config { .. }
+            | Error::Scale { .. }
+            | Error::Pipeline { .. }
+            | Error::Settings { .. }
+            | Error::Sql { .. }
+            | Error::Gate { .. }
+            | Error::Identity(_)
+            | Error::Listen { .. }
+            | Error::NoPipeline { .. } => ErrorKind::Invalid,
+            Error::Differs { .. }
+            | Error::Occupied { .. }
+            | Error::Fenced { .. }
+            | Error::Gap { .. }
+            | Error::Gone { .. }
+            | Error::Foreign { .. } => ErrorKind::Conflict,
             Error::DiskFull { .. } => ErrorKind::Full,
             Error::Storage { .. }
             | Error::Catalog { .. }
             | Error::Lake { .. }
+            | Error::Index { .. }
             | Error::Conflict { .. }
             | Error::Unknown { .. } => ErrorKind::Unavailable,
             Error::Cancelled { .. } => ErrorKind::Cancelled,
@@ -238,6 +354,18 @@ impl Error {
         }
     }
 
+    /// The error with its causes, as one line.
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        line
+    }
+
     /// An Arrow kernel refused rows of `table`.
     pub(crate) fn arrow(table: &str, source: ArrowError) -> Self {
         Error::Encode {
@@ -250,6 +378,14 @@ impl Error {
     pub(crate) fn parquet(table: &str, source: ParquetError) -> Self {
         Error::Encode {
             table: table.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    /// The SQL engine refused a text of a pipeline.
+    pub(crate) fn sql(text: &str, source: datafusion::error::DataFusionError) -> Self {
+        Error::Sql {
+            text: text.chars().take(200).collect(),
             source: Box::new(source),
         }
     }
@@ -276,6 +412,18 @@ impl std::fmt::Display for Room {
             (Some(needed), None) => write!(f, ": {needed} bytes needed"),
             (None, Some(available)) => write!(f, ": {available} bytes available"),
             (None, None) => Ok(()),
+        }
+    }
+}
+
+/// A position in a message; a source that was never read has none.
+struct Position<'a>(&'a Option<String>);
+
+impl std::fmt::Display for Position<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(position) => f.write_str(position),
+            None => f.write_str("its beginning"),
         }
     }
 }

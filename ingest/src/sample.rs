@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use iceberg::table::Table;
-use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use iceberg::{Catalog, TableIdent};
 
 use crate::append::{Appender, Batches};
 use crate::commit::{Receipt, Token, failed, history, token_of};
@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::storage;
-use crate::zone::Zone;
 
 pub mod tpch;
 use tpch::Dataset;
@@ -97,9 +96,7 @@ pub async fn load_with(
     config: Config,
 ) -> Result<Loaded> {
     check_scale(scale)?;
-    for zone in Zone::ALL {
-        ensure_namespace(catalog.as_ref(), &zone.namespace(), zone.comment()).await?;
-    }
+    crate::lake::ensure_zones(catalog.as_ref()).await?;
     let appender = Appender::new(Arc::clone(&catalog), config)?;
     let (mut tables, mut damaged) = (Vec::new(), Vec::new());
     for dataset in Dataset::ALL {
@@ -157,23 +154,6 @@ pub async fn scale_of(catalog: &dyn Catalog) -> Result<Option<f64>> {
         }
     }
     Ok(None)
-}
-
-async fn ensure_namespace(catalog: &dyn Catalog, namespace: &NamespaceIdent, comment: &str) -> Result<()> {
-    let failed = |source| Error::Catalog {
-        action: "create",
-        subject: namespace.to_url_string(),
-        source: Box::new(source),
-    };
-    if catalog.namespace_exists(namespace).await.map_err(failed)? {
-        return Ok(());
-    }
-    let properties = [("comment".to_owned(), comment.to_owned())];
-    match catalog.create_namespace(namespace, properties.into()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
-    }
 }
 
 async fn load_table(

@@ -58,6 +58,51 @@ pub(crate) fn is_full(error: &(dyn StdError + 'static)) -> bool {
     false
 }
 
+/// Waits until a local file and its entry in its folder are on the disk. Other stores have that done when a write returns.
+pub(crate) async fn sync(location: &str) -> crate::error::Result<()> {
+    let Some(path) = local_path(location) else {
+        return Ok(());
+    };
+    let synced = async {
+        tokio::fs::File::open(&path).await?.sync_all().await?;
+        match path.parent() {
+            Some(folder) => tokio::fs::File::open(folder).await?.sync_all().await,
+            None => Ok(()),
+        }
+    };
+    let synced: io::Result<()> = synced.await;
+    synced.map_err(|error| classify("sync", location, None, Box::new(error)))
+}
+
+/// Writes a local file whose name says its content, all of it or nothing, and waits until the disk has it. One that is there is left alone.
+pub(crate) async fn write_once(location: &str, bytes: &[u8]) -> crate::error::Result<()> {
+    let failed = |action| {
+        move |error: io::Error| classify(action, location, Some(bytes.len() as u64), Box::new(error))
+    };
+    let path = local_path(location).unwrap_or_else(|| PathBuf::from(location));
+    if tokio::fs::try_exists(&path).await.map_err(failed("look for"))? {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    tokio::fs::create_dir_all(&folder)
+        .await
+        .map_err(failed("create"))?;
+    let draft = folder.join(format!(".{}.draft", uuid::Uuid::now_v7().simple()));
+    let written = async {
+        tokio::fs::write(&draft, bytes).await?;
+        tokio::fs::File::open(&draft).await?.sync_all().await?;
+        tokio::fs::rename(&draft, &path).await?;
+        tokio::fs::File::open(&folder).await?.sync_all().await
+    };
+    let written: io::Result<()> = written.await;
+    if written.is_err()
+        && let Err(error) = tokio::fs::remove_file(&draft).await
+    {
+        tracing::debug!(%error, "no draft to remove");
+    }
+    written.map_err(failed("write"))
+}
+
 /// The local path of a location (`/a`, `file:/a`, `file:///a`); none for any other scheme.
 pub(crate) fn local_path(location: &str) -> Option<PathBuf> {
     let path = location

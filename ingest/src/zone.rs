@@ -1,4 +1,4 @@
-//! The three zones of the lake, each one namespace of the catalog.
+//! The three zones of the lake and the place of ingest's own records, each one namespace of the catalog.
 
 use iceberg::NamespaceIdent;
 
@@ -12,10 +12,12 @@ pub enum Zone {
     Silver,
     /// Modelled for questions.
     Gold,
+    /// No zone of data: what ingest tells about its own work.
+    System,
 }
 
 impl Zone {
-    /// All zones, from raw to refined.
+    /// The zones of data, from raw to refined.
     pub const ALL: [Zone; 3] = [Zone::Bronze, Zone::Silver, Zone::Gold];
 
     /// The zone's name, which is also its namespace's.
@@ -24,6 +26,7 @@ impl Zone {
             Zone::Bronze => "bronze",
             Zone::Silver => "silver",
             Zone::Gold => "gold",
+            Zone::System => "system",
         }
     }
 
@@ -38,6 +41,7 @@ impl Zone {
             Zone::Bronze => "Records as received, append only",
             Zone::Silver => "Typed, deduplicated and checked records",
             Zone::Gold => "Tables modelled for questions",
+            Zone::System => "What ingest tells about its own work",
         }
     }
 }

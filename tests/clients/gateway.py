@@ -53,7 +53,7 @@ class Gateway:
         directory.mkdir(parents=True, exist_ok=True)
         admin = f"127.0.0.1:{free_port()}"
         command = [binary, "quickstart", "--dir", str(directory), "--flight", "127.0.0.1:0",
-                   "--rest", "127.0.0.1:0", "--admin", admin, "--scale", scale]
+                   "--rest", "127.0.0.1:0", "--ingest", "127.0.0.1:0", "--admin", admin, "--scale", scale]
         with cls._run(command, directory, admin, settings or {}, deadline_seconds) as gateway:
             yield gateway
 

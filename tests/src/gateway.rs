@@ -76,6 +76,8 @@ impl Launch {
             free,
             "--rest",
             free,
+            "--ingest",
+            free,
             "--admin",
             admin,
         ])
@@ -139,6 +141,8 @@ pub struct Gateway {
     pub flight: String,
     /// `http://HOST:PORT`, as printed.
     pub rest: String,
+    /// `http://HOST:PORT` of ingest, as printed; empty for a gateway of `serve`.
+    pub ingest: String,
     /// `http://HOST:PORT` of the admin listener.
     pub admin: String,
     users: BTreeMap<String, String>,
@@ -216,13 +220,14 @@ impl Gateway {
             process,
             flight: String::new(),
             rest: String::new(),
+            ingest: String::new(),
             admin: format!("http://{admin}"),
             users: BTreeMap::new(),
             log,
             directory: PathBuf::new(),
             _own: vec![logs],
         };
-        (gateway.flight, gateway.rest) = gateway.await_ready(&printed)?;
+        (gateway.flight, gateway.rest, gateway.ingest) = gateway.await_ready(&printed)?;
         Ok(gateway)
     }
 
@@ -305,7 +310,7 @@ impl Gateway {
         Ok(self.process.wait()?.code())
     }
 
-    fn await_ready(&mut self, printed: &Receiver<String>) -> Result<(String, String)> {
+    fn await_ready(&mut self, printed: &Receiver<String>) -> Result<(String, String, String)> {
         let deadline = Instant::now() + READY;
         let mut lines = Vec::new();
         loop {
@@ -338,12 +343,15 @@ impl Drop for Gateway {
     }
 }
 
-/// The addresses in `ready flight=grpc://HOST:PORT rest=http://HOST:PORT`.
-fn ready(line: &str) -> Option<(String, String)> {
+/// The addresses in `ready flight=grpc://HOST:PORT rest=http://HOST:PORT ingest=http://HOST:PORT`; the last one is empty where it is not there.
+fn ready(line: &str) -> Option<(String, String, String)> {
     let mut words = line.strip_prefix("ready ")?.split_whitespace();
     let flight = words.next()?.strip_prefix("flight=")?;
     let rest = words.next()?.strip_prefix("rest=")?;
-    Some((flight.to_owned(), rest.to_owned()))
+    let ingest = words
+        .find_map(|word| word.strip_prefix("ingest="))
+        .unwrap_or_default();
+    Some((flight.to_owned(), rest.to_owned(), ingest.to_owned()))
 }
 
 fn credentials(directory: &Path) -> Result<BTreeMap<String, String>> {

@@ -49,7 +49,9 @@ impl Gateway {
             .arg(place.lake())
             .args(["--scale", &place.scale.to_string()]);
         command
-            .args(["--flight", free, "--rest", free, "--admin", free])
+            .args([
+                "--flight", free, "--rest", free, "--ingest", free, "--admin", free,
+            ])
             .args(flags)
             .envs(SETTINGS);
         let mut process = Process::start("gateway", command, &place.logs(), true)?;

@@ -9,9 +9,12 @@
 
 mod operations;
 mod postgres;
+mod publish;
 pub(super) mod rest;
 mod rows;
 mod sqlite;
+
+pub use publish::Publication;
 
 use super::config::CatalogAt;
 use super::storage::lent::LentProvider;

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod bar;
+mod dock;
 mod error;
 mod folder;
 mod lake;
@@ -24,6 +25,7 @@ pub(super) use error::Error;
 use super::{Failure, StopOrders, until_stopped};
 use crate::config::{Config, Environment, parse_address};
 use crate::serve;
+use dock::Dock;
 use folder::Folder;
 use ports::Ports;
 use snippets::At;
@@ -34,18 +36,19 @@ use std::path::PathBuf;
 /// Make a sample lake and serve it on this machine
 ///
 /// The first start generates the TPC-H tables into DIR, with users and random passwords; later starts find them and are ready in seconds. When
-/// the gateway serves, one line `ready flight=URL rest=URL` comes on the standard output, then snippets to paste for pyarrow, ADBC, JDBC and
-/// curl. Ctrl-C or SIGTERM lets running answers end; a second one ends at once.
+/// the gateway serves, one line `ready flight=URL rest=URL ingest=URL` comes on the standard output, then snippets to paste for pyarrow, ADBC,
+/// JDBC and curl, and one that posts records. Ctrl-C or SIGTERM lets running answers end; a second one ends at once.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   lakegate quickstart
   lakegate quickstart --dir /tmp/lake --scale 1
   lakegate quickstart --postgres postgres://reader@localhost:5432/sales
-  lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --admin 127.0.0.1:0
+  lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --ingest 127.0.0.1:0 --admin 127.0.0.1:0
 
-DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml, policies.toml
-and pepper (kept, yours to edit), gateway.toml, seal.key and endpoints.json (written anew by every start).
+DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml, policies.toml,
+pepper and pipelines/ (kept, yours to edit), gateway.toml, ingest.toml, seal.key and endpoints.json (written anew by
+every start), and ingest-state/ (can be deleted).
 
 Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
 pub(super) struct Arguments {
@@ -58,6 +61,9 @@ pub(super) struct Arguments {
     /// Address of REST; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     rest: SocketAddr,
+    /// Address that takes records; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = parse_address)]
+    ingest: SocketAddr,
     /// Address of metrics and health checks; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", value_parser = parse_address)]
     admin: SocketAddr,
@@ -122,18 +128,30 @@ async fn serve(
         started = serve::start(config, environment) => started?,
         () = orders.next() => return Ok(()),
     };
-    let at = At::new(folder, running.flight, running.rest);
+    let dock = tokio::select! {
+        started = Dock::start(folder, arguments) => started?,
+        () = orders.next() => return Ok(()),
+    };
+    let at = At::new(folder, running.flight, running.rest, dock.open.address);
     folder.write("endpoints.json", &settings::endpoints(&at, running.admin))?;
     let snippets = snippets::render(&at, &accounts, arguments.postgres.is_some())?;
     announce(&at, &snippets).map_err(|source| Failure::io("writing to the standard output", source))?;
     until_stopped(running, &mut orders).await;
+    tokio::select! {
+        () = dock.stop() => {}
+        () = orders.next() => {}
+    }
     Ok(())
 }
 
 /// The line that scripts wait for, then the snippets for people.
 fn announce(at: &At, snippets: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "ready flight={} rest={}", at.flight, at.rest)?;
+    writeln!(
+        out,
+        "ready flight={} rest={} ingest={}",
+        at.flight, at.rest, at.ingest
+    )?;
     out.flush()?;
     out.write_all(snippets.as_bytes())?;
     out.flush()

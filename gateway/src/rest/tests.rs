@@ -435,6 +435,7 @@ fn the_page_of_errors_has_every_code_and_no_other() {
     let sources = [
         include_str!("../../../planner/src/error.rs"),
         include_str!("../status.rs"),
+        include_str!("../../../ingest/src/door/problem.rs"),
     ];
     let known: BTreeSet<String> = sources.iter().flat_map(|text| codes(text)).collect();
     let page = include_str!("../../../deploy/errors.md");

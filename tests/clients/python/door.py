@@ -15,6 +15,10 @@ from adbc_driver_flightsql import DatabaseOptions
 
 ARROW = "application/vnd.apache.arrow.stream"
 TABLES = ["customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"]
+# All of gold, and all of the lake in the order of (schema, table): the sample's tables with those of its pipeline.
+GOLD = sorted([*TABLES, "events_by_kind"])
+STORED = ["events", *GOLD, "events", "rejects"]
+LISTED = ["events", *GOLD, "events", "commits", "lineage", "pipelines", "quality", "rejects"]
 
 
 @dataclass

@@ -6,7 +6,7 @@ import adbc_driver_flightsql.dbapi as dbapi
 import pyarrow as pa
 import pytest
 
-from door import TABLES
+from door import GOLD, TABLES
 
 
 def objects(connection, **filters) -> dict[str, dict[str, dict[str, list[str]]]]:
@@ -33,21 +33,21 @@ def test_objects_at_the_depth_of_schemas(adbc):
 
 def test_objects_at_the_depth_of_tables(adbc):
     found = objects(adbc, depth="tables", db_schema_filter="gold")
-    assert sorted(found["lake"]["gold"]) == TABLES
+    assert sorted(found["lake"]["gold"]) == GOLD
     assert all(not columns for columns in found["lake"]["gold"].values())
 
 
 def test_objects_at_the_depth_of_columns(adbc):
     found = objects(adbc, depth="all", db_schema_filter="gold")
     assert found["lake"]["gold"]["region"] == ["r_regionkey", "r_name", "r_comment"]
-    assert sorted(found["lake"]["gold"]) == TABLES
+    assert sorted(found["lake"]["gold"]) == GOLD
     assert all(columns for columns in found["lake"]["gold"].values())
     assert objects(adbc, depth="columns", db_schema_filter="gold") == found
 
 
 @pytest.mark.parametrize("filters, expected", [
     ({"table_name_filter": "part%"}, ["part", "partsupp"]), ({"table_name_filter": "_ation"}, ["nation"]),
-    ({"table_name_filter": "none"}, []), ({"catalog_filter": "lake"}, TABLES), ({"db_schema_filter": "g%"}, TABLES),
+    ({"table_name_filter": "none"}, []), ({"catalog_filter": "lake"}, GOLD), ({"db_schema_filter": "g%"}, GOLD),
     ({"table_types_filter": ["VIEW"]}, []),
 ])
 def test_filters_choose_objects(adbc, filters, expected):
@@ -61,7 +61,7 @@ def test_the_information_schema_is_an_object_where_it_is_asked_for(adbc):
     assert found["information_schema"]["schemata"] == ["catalog_name", "schema_name"]
     assert len(found["information_schema"]) == 8 and all(found["information_schema"].values())
     everything = objects(adbc, depth="tables")["lake"]
-    assert not everything["information_schema"] and sorted(everything["gold"]) == TABLES
+    assert not everything["information_schema"] and sorted(everything["gold"]) == GOLD
 
 
 def test_a_filter_for_columns_chooses_columns(adbc):

@@ -19,6 +19,7 @@ SNIPPETS = {
     "Java, JDBC": r"(?s)(AUTOMOBILE|BUILDING|FURNITURE|HOUSEHOLD|MACHINERY) \d+ \d+\.\d\d\n.*\n.*\n.*\n[A-Z]+ \d+ \d+\.\d\d",
     "curl, REST": r"(?s)l_shipmode,lines,discount\s+AIR,\d+,0\.0\d+.*TRUCK,\d+,0\.0\d+",
     "lakegate, interactive": r"(?s)Brand#\d\d.*Brand#\d\d",
+    "Records in": r"(?s)\"records\":10.*kind is none of the allowed values.*2026-01-06.*view",
 }
 
 
@@ -42,7 +43,7 @@ def test_every_kind_of_client_has_a_snippet(printed):
 
 
 def test_the_ready_line_comes_first(printed, door):
-    assert printed[0] == f"ready flight={door.flight} rest={door.rest}"
+    assert re.fullmatch(f"ready flight={door.flight} rest={door.rest} ingest=http://127.0.0.1:[0-9]+", printed[0])
 
 
 @pytest.mark.parametrize("name", SNIPPETS)

@@ -84,9 +84,9 @@ async fn a_rest_catalog_is_mounted_in_five_lines_and_lends_the_keys_of_its_store
         .map(drop)
         .expect_err("a snapshot that is shown no more");
     assert!(gone.message.contains("LG1012"), "{gone:?}");
-    let unknown = refusal(&gateway, "SELECT * FROM theirs.gold.evants").await;
+    let unknown = refusal(&gateway, "SELECT * FROM theirs.\"gold.inner\".nates").await;
     assert!(
-        unknown.message.contains("LG1005") && unknown.message.contains("theirs.gold.events"),
+        unknown.message.contains("LG1005") && unknown.message.contains("notes"),
         "{unknown:?}"
     );
     drop(nessie);

@@ -7,6 +7,7 @@ mod federation;
 mod fleet;
 mod heartbeat;
 mod identity;
+mod ingest;
 mod interop;
 mod layering;
 mod limits;

@@ -92,6 +92,9 @@ pub(crate) enum Error {
         "the sample lake cannot be read, or could not be finished; a start that was broken off is finished by the next one"
     )]
     Lake(#[source] ingest::Error),
+    /// The ingest service could not start.
+    #[error("the ingest service cannot start")]
+    Ingest(#[source] ingest::Error),
     /// Ctrl-C while the sample was being made.
     #[error("stopped while the sample lake was being made; the next start finishes it")]
     Stopped,

@@ -70,6 +70,20 @@ impl Folder {
         self.root.join(name)
     }
 
+    /// Makes a folder in the folder, where it is missing.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn make(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|source| Error::File {
+            action: "make",
+            path,
+            source,
+        })
+    }
+
     /// A file's text; none if it is not there.
     ///
     /// # Errors

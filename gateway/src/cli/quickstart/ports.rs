@@ -1,6 +1,6 @@
 //! Finds out whether the addresses are free before any work is done.
 //!
-//! The listeners are held until the gateway takes the addresses over, so that two of the three cannot be the same and a second quickstart
+//! The listeners are held until the gateway takes the addresses over, so that two of the four cannot be the same and a second quickstart
 //! that starts meanwhile is told at once.
 
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use super::Arguments;
 use super::error::{Error, Result};
 
-/// The three addresses, held.
+/// The four addresses, held.
 #[derive(Debug)]
 pub(super) struct Ports {
     _held: Vec<TcpListener>,
@@ -24,6 +24,7 @@ impl Ports {
         let addresses = [
             ("--flight", arguments.flight),
             ("--rest", arguments.rest),
+            ("--ingest", arguments.ingest),
             ("--admin", arguments.admin),
         ];
         let mut held = Vec::new();

@@ -1,4 +1,4 @@
-//! The files that a start writes anew: the gateway's config, its key, and where it listens.
+//! The files that a start writes anew: the configs of gateway and ingest, their key, and where they listen.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -69,6 +69,48 @@ warehouse = {warehouse}
     }
 }
 
+/// A complete config of the ingest service, which `lakegate-ingest --config` takes too.
+pub(super) fn ingest(folder: &Folder, arguments: &Arguments) -> String {
+    let path = |name: &str| quoted(&folder.path(name));
+    let secret = |name: &str| toml::Value::from(format!("file:{}", folder.path(name).display()));
+    let (key, pepper) = (secret("seal.key"), secret(PEPPER));
+    format!(
+        "# Written anew by every `lakegate quickstart` on this folder.
+# `lakegate-ingest --config` takes it as it is; copy it before you change it.
+
+pipelines = {pipelines}
+state = {state}
+
+[lake]
+catalog = {catalog}
+warehouse = {warehouse}
+
+[listen]
+http = \"{http}\"
+
+[writers]
+roles = [\"admin\", \"data_engineer\"]
+
+[identity]
+users = {users}
+keys = {keys}
+revocations = {revocations}
+
+[seal]
+keys = [{key}]
+pepper = {pepper}
+",
+        pipelines = path("pipelines"),
+        state = path("ingest-state"),
+        catalog = path("catalog.sqlite"),
+        warehouse = path("warehouse"),
+        http = arguments.ingest,
+        users = path("users.toml"),
+        keys = path("keys.toml"),
+        revocations = path("revocations.toml"),
+    )
+}
+
 /// A fresh key: for tokens and tickets, where what an earlier start has sealed is void, and for a pepper.
 ///
 /// # Errors
@@ -83,7 +125,12 @@ pub(super) fn seal_key() -> Result<String> {
 pub(super) fn endpoints(at: &At, admin: SocketAddr) -> String {
     format!(
         "{:#}\n",
-        serde_json::json!({ "flight": at.flight, "rest": at.rest, "admin": format!("http://{admin}") })
+        serde_json::json!({
+            "flight": at.flight,
+            "rest": at.rest,
+            "ingest": at.ingest,
+            "admin": format!("http://{admin}"),
+        })
     )
 }
 

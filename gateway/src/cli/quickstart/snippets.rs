@@ -17,17 +17,20 @@ pub(super) struct At {
     pub(super) flight: String,
     /// `http://HOST:PORT`
     pub(super) rest: String,
+    /// `http://HOST:PORT`
+    pub(super) ingest: String,
     authority: String,
     credentials: PathBuf,
 }
 
 impl At {
     /// The addresses of a running gateway on the folder.
-    pub(super) fn new(folder: &Folder, flight: SocketAddr, rest: SocketAddr) -> Self {
+    pub(super) fn new(folder: &Folder, flight: SocketAddr, rest: SocketAddr, ingest: SocketAddr) -> Self {
         let authority = reachable(flight).to_string();
         Self {
             flight: format!("grpc://{authority}"),
             rest: format!("http://{}", reachable(rest)),
+            ingest: format!("http://{}", reachable(ingest)),
             authority,
             credentials: folder.path(CREDENTIALS),
         }
@@ -47,11 +50,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Who the snippets log in as: the least of the sample's users, who sees gold.
 const USER: &str = "viewer";
 
+/// Who posts records: one who may write, and may see what was set aside.
+const WRITER: &str = "admin";
+
 /// The newest driver at the time of writing.
 const JDBC_VERSION: &str = "18.3.0";
 
 /// The snippets with their headlines.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     (
         "Python, pyarrow   (pip install pyarrow)",
         include_str!("snippets/pyarrow.sh"),
@@ -66,6 +72,10 @@ const PARTS: [(&str, &str); 5] = [
     ),
     ("curl, REST", include_str!("snippets/curl.sh")),
     ("lakegate, interactive", include_str!("snippets/sql.sh")),
+    (
+        "Records in: ten events, two of them bad   (pipelines/events.toml says what is good)",
+        include_str!("snippets/ingest.sh"),
+    ),
 ];
 
 /// The snippet for a database beside the lake. Its user is admin, who alone may read it.
@@ -77,13 +87,17 @@ const POSTGRES: (&str, &str) = (
 /// All snippets as one text, with the password of the sample's viewer in them where a client cannot read a file.
 ///
 /// # Errors
-/// The viewer has been taken out of `credentials.json`.
+/// The viewer or the writer has been taken out of `credentials.json`.
 pub(super) fn render(at: &At, accounts: &[Account], has_postgres: bool) -> Result<String> {
-    let found = accounts.iter().find(|account| account.user == USER);
-    let account = found.ok_or_else(|| Error::NoUser {
-        path: at.credentials.clone(),
-        user: USER,
-    })?;
+    let find = |user: &'static str| {
+        let found = accounts.iter().find(|account| account.user == user);
+        found.ok_or_else(|| Error::NoUser {
+            path: at.credentials.clone(),
+            user,
+        })
+    };
+    let account = find(USER)?;
+    find(WRITER)?;
     // JSON's way to write a string is also Python's.
     let credentials = serde_json::json!(at.credentials.display().to_string()).to_string();
     let lakegate = current_exe().unwrap_or_else(|_| PathBuf::from("lakegate"));
@@ -96,10 +110,12 @@ pub(super) fn render(at: &At, accounts: &[Account], has_postgres: bool) -> Resul
         ("@LAKEGATE@", &quoted(&lakegate)),
         ("@USER@", USER),
         ("@PASSWORD@", &account.password),
+        ("@INGEST@", &at.ingest),
+        ("@WRITER@", WRITER),
         ("@JDBC@", JDBC_VERSION),
     ];
     let mut text = format!(
-        "\nUsers and passwords: {}\nTables: lake.gold.lineitem, orders, customer, part, partsupp, supplier, nation, region\n",
+        "\nUsers and passwords: {}\nTables: lake.gold.lineitem, orders, customer, part, partsupp, supplier, nation, region, events_by_kind\n",
         at.credentials.display()
     );
     for (headline, template) in PARTS.into_iter().chain(has_postgres.then_some(POSTGRES)) {

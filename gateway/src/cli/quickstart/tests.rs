@@ -66,6 +66,7 @@ fn a_port_in_use_is_refused_before_anything_is_made() {
         "--flight=127.0.0.1:0",
         "--rest",
         &address,
+        "--ingest=127.0.0.1:0",
         "--admin=127.0.0.1:0",
     ];
     let error = run(args(&flags).unwrap(), &Environment::default())
@@ -105,10 +106,16 @@ fn snippets_have_no_gap_and_only_the_viewers_password() {
         &folder,
         "0.0.0.0:4711".parse().unwrap(),
         "[::1]:4712".parse().unwrap(),
+        "[::]:4713".parse().unwrap(),
     );
-    let text = snippets::render(&at, &[account("admin"), account("viewer")], true).unwrap();
+    let accounts = [account("admin"), account("engineer"), account("viewer")];
+    let text = snippets::render(&at, &accounts, true).unwrap();
     assert!(text.contains("grpc://127.0.0.1:4711") && text.contains("http://[::1]:4712/v1/sql"));
-    assert!(text.contains("pw-of-viewer") && !text.contains("pw-of-admin"));
-    assert!(!text.replace("-d @-", "").contains('@'), "{text}");
-    assert!(snippets::render(&at, &[], false).is_err());
+    assert!(text.contains("http://[::1]:4713/v1/ingest/events"));
+    assert!(
+        text.contains("pw-of-viewer") && !text.contains("pw-of-admin") && !text.contains("pw-of-engineer")
+    );
+    let bodies = text.replace("-d @-", "").replace("--data-binary @-", "");
+    assert!(!bodies.contains('@'), "{text}");
+    assert!(snippets::render(&at, &accounts[..2], true).is_err());
 }

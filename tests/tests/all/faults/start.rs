@@ -23,6 +23,8 @@ async fn quickstart(directory: &Path, arguments: &[&str]) -> Ended {
         directory,
         "--scale",
         "0.01",
+        "--ingest",
+        "127.0.0.1:0",
         "--admin",
         "127.0.0.1:0",
     ];
