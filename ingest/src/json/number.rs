@@ -41,7 +41,7 @@ pub fn canonical(text: &str) -> Cow<'_, str> {
 /// Digits with their point at `point`, as a plain decimal within 21 places and with an exponent beyond.
 fn placed(digits: &str, point: i64) -> String {
     let length = digits.len() as i64;
-    if !(-6..=21).contains(&point) {
+    if !(-5..=21).contains(&point) {
         let (first, rest) = digits.split_at(1);
         let dot = if rest.is_empty() { "" } else { "." };
         return format!("{first}{dot}{rest}e{:+}", point - 1);

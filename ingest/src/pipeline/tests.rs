@@ -41,9 +41,9 @@ fn a_fault_is_told_with_its_place() {
         ),
         ("name = \"amount\"", "name = \"_amount\"", "_amount starts with _"),
         (
-            "name = \"amount\"",
+            "name = \"user_id\"",
             "name = \"KIND\"",
-            "two columns are called KIND",
+            "two columns are called kind",
         ),
         (
             "columns = [\"event_id\"]",

@@ -202,19 +202,21 @@ fn decimal(json: &Json<'_>) -> Result<Cell, Misfit> {
         Some(plain) => (true, plain),
         None => (false, text.as_ref()),
     };
-    if plain.contains('e') {
-        return Err(misfit());
-    }
-    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
-    if fraction.len() > SCALE {
-        return Err(misfit());
-    }
-    let units: i128 = format!("{whole}{fraction:0<SCALE$}")
-        .parse()
-        .map_err(|_| misfit())?;
-    if units > DECIMAL_MAX {
-        return Err(misfit());
-    }
+    // Very large and very small numbers come with an exponent.
+    let (mantissa, exponent) = match plain.split_once('e') {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().map_err(|_| misfit())?),
+        None => (plain, 0_i64),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let power = SCALE as i64 - fraction.len() as i64 + exponent;
+    let factor = u32::try_from(power)
+        .ok()
+        .and_then(|power| 10_i128.checked_pow(power));
+    let digits: Option<i128> = format!("{whole}{fraction}").parse().ok();
+    let units = digits
+        .zip(factor)
+        .and_then(|(digits, factor)| digits.checked_mul(factor));
+    let units = units.filter(|units| *units <= DECIMAL_MAX).ok_or_else(misfit)?;
     Ok(Cell::Decimal(if negative { -units } else { units }))
 }
 
@@ -296,6 +298,7 @@ mod tests {
             ("\"True\"", Kind::Boolean, Cell::Bool(true)),
             ("\"2026-02-28\"", Kind::Date, Cell::Date(20_512)),
             ("0.1", Kind::Decimal, Cell::Decimal(100_000_000)),
+            ("0.00000001", Kind::Decimal, Cell::Decimal(10)),
             (
                 "-12345678901234567890123456789.123456789",
                 Kind::Decimal,

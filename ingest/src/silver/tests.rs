@@ -160,7 +160,7 @@ async fn the_good_arrive_the_bad_are_set_aside_and_twins_are_counted() {
             "amount_not_negative|amount is not 0 or more",
             "contract|it is a list, not an object",
             "contract|it is no JSON: a key in quotes is missing at byte 1",
-            "contract|it is no JSON: a key stands twice at byte 25",
+            "contract|it is no JSON: a key stands twice at byte 26",
             "contract|ts has no value",
             "contract|ts is no timestamp",
             "event_id_unique|event_id is there already",
