@@ -46,7 +46,7 @@ impl Service {
             "fault_point = \"{}\"\n",
             point.map_or(String::new(), |point| format!("{point}:1"))
         );
-        fs::write(&armed, line + &text).expect("a config");
+        fs::write(&armed, format!("{line}{text}")).expect("a config");
         let mut process = Command::new(binary())
             .args(["--config", armed.to_str().expect("a UTF-8 path"), "serve"])
             .stdin(Stdio::null())
