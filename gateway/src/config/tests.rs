@@ -152,7 +152,7 @@ fn an_unknown_key_is_refused_with_file_line_path_and_suggestion() {
         ),
         (
             "[policies]\nzebra = 3\n",
-            "gateway.toml, line 2: policies.zebra: unknown key; known here: file",
+            "gateway.toml, line 2: policies.zebra: unknown key; known here: file, mask_key, poll, staleness_max",
         ),
         (
             "[planner.sources.lake]\nkind = \"iceberg\"\ncatalogue = \"/c\"\nwarehouse = \"/w\"\n",
