@@ -62,6 +62,14 @@ pub enum Error {
         #[source]
         cause: Cause,
     },
+    /// A file that the table counts on is not in its store.
+    #[error("{path} of table {table} is missing")]
+    Missing {
+        /// `schema.table`.
+        table: String,
+        /// The file.
+        path: String,
+    },
     /// The source, or a file of it, cannot be reached now.
     #[error("source {source_name} cannot be reached at {path}")]
     Unavailable {
@@ -151,7 +159,7 @@ impl Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::VersionGone { .. } => ErrorKind::VersionGone,
             Self::Unsupported { .. } | Self::Outside { .. } => ErrorKind::Unsupported,
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Corrupt { .. } | Self::Missing { .. } => ErrorKind::Corrupt,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Stale { .. } => ErrorKind::Stale,
@@ -216,6 +224,10 @@ impl Error {
                 table: table.clone(),
                 path: path.clone(),
                 cause: cause(),
+            },
+            Self::Missing { table, path } => Self::Missing {
+                table: table.clone(),
+                path: path.clone(),
             },
             Self::Unavailable {
                 source_name, path, ..

@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong usage.";
 /// Lakegate plans SQL across the sources of its config, shows each caller only what the policies allow, and answers
 /// JDBC, ADBC, pyarrow and curl alike.
 #[derive(Debug, Parser)]
-#[command(name = "lakegate", version, after_help = EXIT_CODES, after_long_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "lakegate", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use connectors::iceberg::JdbcCatalog;
 use iceberg::table::Table;
 use iceberg::{Catalog, TableIdent};
 
@@ -132,6 +133,26 @@ async fn open(catalog: &dyn Catalog, ident: &TableIdent) -> Result<Opened> {
             Opened::Damaged
         }
     })
+}
+
+/// Where the metadata of a sample table lies by the catalog, whether or not it is there; none for a lake without sample
+/// tables. For a caller that wants to refuse a lake that was moved.
+///
+/// # Errors
+/// [`Error::Lake`] when the catalog cannot be read.
+pub async fn location(catalog: &JdbcCatalog) -> Result<Option<String>> {
+    for dataset in Dataset::ALL {
+        let ident = dataset.contract()?.ident();
+        let found = catalog.location(&ident.namespace().join("."), ident.name()).await;
+        let found = found.map_err(|source| Error::Lake {
+            path: ident.to_string(),
+            source: Box::new(source),
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// The scale that the lake's sample was made with, complete or not; none for a lake without sample tables. For a caller that wants to refuse

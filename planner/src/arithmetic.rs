@@ -2,7 +2,8 @@
 //! integer, and a decimal may leave them with more digits than its type has; both are wrong answers that nobody notices.
 //!
 //! Operators are replaced once types are known (`operator.rs`), before any rule of the engine computes with literals, and
-//! have a shorter way for short decimals (`decimal.rs`); `sum` and `avg` are replaced in the session (`total.rs`). What the
+//! have a shorter way for short decimals (`decimal.rs`); `sum` and `avg` are replaced in the session (`total.rs`), `round` and `trunc` of
+//! doubles too (`rounding.rs`). What the
 //! engine checks by itself (division, casts, dates) is left to it, or replaced for the sake of a message that repeats no
 //! value.
 //!
@@ -10,6 +11,7 @@
 
 mod decimal;
 mod operator;
+mod rounding;
 mod total;
 
 use datafusion::common::DFSchema;
@@ -22,12 +24,13 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Puts the exact forms of `sum` and `avg` in the place of the engine's own.
+/// Puts the exact forms of `sum`, `avg`, `round` and `trunc` in the place of the engine's own.
 ///
 /// # Errors
 /// When a session refuses a function.
 pub(crate) fn bound(state: &mut SessionState) -> Result<()> {
-    total::bound(state)
+    total::bound(state)?;
+    rounding::bound(state)
 }
 
 /// The rule that comes after types are coerced.

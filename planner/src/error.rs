@@ -3,6 +3,8 @@
 //! Display is one lower-case line without its source. `from_datafusion` is the one place that takes an engine error
 //! apart; nothing else in the house looks into `DataFusionError`.
 
+mod wording;
+
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use connectors::ErrorKind as SourceErrorKind;
@@ -13,6 +15,8 @@ use thiserror::Error;
 use crate::information_schema::type_name;
 use crate::rules::TooManyRows;
 use crate::suggest::nearest;
+
+use self::wording::{pattern_fault, told};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -291,14 +295,14 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => crate::parse::syntax_error(inner),
         DataFusionError::NotImplemented(what) => Error::Unsupported {
-            what: first_line(what),
+            what: told(what),
         },
-        DataFusionError::Plan(message) => Error::invalid(first_line(message)),
+        DataFusionError::Plan(message) => Error::invalid(told(message)),
         DataFusionError::Execution(message) => Error::Evaluation {
-            message: first_line(message),
+            message: told(message),
         },
         DataFusionError::ArrowError(inner, _) => from_value(inner).unwrap_or_else(|| Error::Evaluation {
-            message: first_line(&inner.to_string()),
+            message: told(&inner.to_string()),
         }),
         DataFusionError::ResourcesExhausted(message) => {
             tracing::debug!(message, "memory limit met");
@@ -309,9 +313,13 @@ fn from_shared(error: &DataFusionError) -> Error {
         }
         DataFusionError::ParquetError(inner) => corrupt(&inner.to_string()),
         DataFusionError::ObjectStore(inner) => unreachable_store(inner),
-        other => Error::Internal {
-            message: other.strip_backtrace(),
-        },
+        other => {
+            let message = other.strip_backtrace();
+            match pattern_fault(&message) {
+                Some(message) => Error::Evaluation { message },
+                None => Error::Internal { message },
+            }
+        }
     }
 }
 
@@ -326,9 +334,13 @@ fn from_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
     };
     match inner.downcast::<ArrowError>() {
         Ok(arrow) => from_arrow(*arrow),
-        Err(other) => Error::Internal {
-            message: other.to_string(),
-        },
+        Err(other) => {
+            let message = other.to_string();
+            match pattern_fault(&message) {
+                Some(message) => Error::Evaluation { message },
+                None => Error::Internal { message },
+            }
+        }
     }
 }
 
@@ -349,7 +361,7 @@ fn from_value(error: &ArrowError) -> Option<Error> {
         ArrowError::DivideByZero => "division by zero",
         ArrowError::NotYetImplemented(what) => {
             return Some(Error::Unsupported {
-                what: first_line(what),
+                what: told(what),
             });
         }
         ArrowError::CastError(message)
@@ -360,7 +372,7 @@ fn from_value(error: &ArrowError) -> Option<Error> {
         _ => return None,
     };
     Some(Error::Evaluation {
-        message: first_line(message),
+        message: pattern_fault(message).unwrap_or_else(|| told(message)),
     })
 }
 
@@ -446,12 +458,6 @@ fn from_schema(error: &SchemaError) -> Error {
             "column '{}' is ambiguous: say which table it belongs to",
             field.name
         )),
-        other => Error::invalid(first_line(&other.to_string())),
+        other => Error::invalid(told(&other.to_string())),
     }
-}
-
-/// Engine messages carry backtraces and long lists; the first line says what happened.
-fn first_line(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default().trim();
-    line.chars().take(500).collect()
 }

@@ -11,6 +11,7 @@
 
 mod measure;
 mod operator;
+mod version;
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
@@ -84,7 +85,7 @@ const PATTERNS: [&str; 5] = [
     "regexp_instr",
 ];
 
-/// Puts the measured forms in the place of the engine's own.
+/// Puts the measured forms in the place of the engine's own, and `version()`.
 ///
 /// # Errors
 /// When a session refuses a function.
@@ -99,7 +100,7 @@ pub(crate) fn bound(state: &mut SessionState) -> Result<()> {
             bytes_max: BYTES_MAX,
         })))?;
     }
-    Ok(())
+    version::bound(state)
 }
 
 /// The rule that gives every call its share.

@@ -163,8 +163,12 @@ impl JdbcCatalog {
         Ok(catalog)
     }
 
-    /// Where the current metadata of a table lies; `None` when there is no such table.
-    pub(super) async fn location(&self, namespace: &str, table: &str) -> Result<Option<String>> {
+    /// Where the current metadata of a table lies, whether or not it can be read there; `None` when there is no such
+    /// table.
+    ///
+    /// # Errors
+    /// What the catalog's database says.
+    pub async fn location(&self, namespace: &str, table: &str) -> Result<Option<String>> {
         self.rows.location(&self.name, namespace, table).await
     }
 

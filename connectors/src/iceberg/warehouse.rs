@@ -160,10 +160,9 @@ impl Warehouse {
     /// What a failed read means: a file that a table names and that is missing is a damaged table.
     pub(super) fn lost(&self, table: &str, location: &str, cause: object_store::Error) -> Error {
         match cause {
-            object_store::Error::NotFound { .. } => Error::Corrupt {
+            object_store::Error::NotFound { .. } => Error::Missing {
                 table: table.to_owned(),
                 path: self.shown(location),
-                cause: Box::new(cause),
             },
             other => self.unavailable(location, other),
         }

@@ -107,7 +107,7 @@ pub(super) struct ShapeArguments {
     /// Decimals of JSON and NDJSON as exact numbers (the default) or as strings.
     #[param(inline)]
     pub(super) decimals: Option<DecimalForm>,
-    /// `1`: CSV texts that begin with `=`, `+`, `-`, `@`, tab or a line break get a single quote in front, so that no
+    /// `1` or `true`: CSV texts that begin with `=`, `+`, `-`, `@`, tab or a line break get a single quote in front, so that no
     /// spreadsheet runs them.
     #[param(inline, example = "1")]
     pub(super) safe: Option<u8>,
@@ -133,8 +133,8 @@ impl ShapeArguments {
                 }
             }),
             safe: arguments
-                .choice("safe", &["0", "1"])?
-                .map(|index| u8::from(index == 1)),
+                .choice("safe", &["0", "1", "false", "true"])?
+                .map(|index| u8::from(index % 2 == 1)),
         })
     }
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -23,6 +23,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Document<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
         check_media_type(request.headers())?;
+        check_encoding(request.headers())?;
         let limit = app.config.limits.request_bytes_max;
         let too_large = || Error::TooLarge {
             what: "request body",
@@ -81,7 +82,24 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
             shortened(other)
         ),
     };
-    Err(Refusal::from(Error::Unsupported { what }).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    Err(not_read(what))
+}
+
+/// Statements are small: a body that says it is compressed is refused, whatever is in it.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = headers.get(CONTENT_ENCODING).map(|value| {
+        String::from_utf8_lossy(value.as_bytes())
+            .trim()
+            .to_ascii_lowercase()
+    });
+    match given.as_deref() {
+        None | Some("" | "identity") => Ok(()),
+        Some(other) => Err(not_read(format!("content-encoding {}", shortened(other)))),
+    }
+}
+
+fn not_read(what: String) -> Refusal {
+    Refusal::from(Error::Unsupported { what }).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
 }
 
 fn shortened(text: &str) -> String {
@@ -150,5 +168,17 @@ mod tests {
             assert_eq!(check(bad), Err(415), "{bad}");
         }
         assert!(check_media_type(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn no_body_is_decompressed() {
+        let check = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, value.parse().unwrap());
+            check_encoding(&headers).map_err(|refusal| refusal.problem("test").status)
+        };
+        assert_eq!(check("identity"), Ok(()));
+        assert_eq!(check("gzip"), Err(415));
+        assert_eq!(check("zstd, gzip"), Err(415));
     }
 }

@@ -28,7 +28,13 @@ pub(super) fn check_tokens(tokens: &[TokenWithSpan], config: &Config) -> Result<
         });
     }
     let mut chains: Vec<usize> = vec![0];
+    let mut prefixes = 0_usize;
     for token in tokens {
+        prefixes = match &token.token {
+            Token::Whitespace(_) => prefixes,
+            other if is_prefix(other) => prefixes + 1,
+            _ => 0,
+        };
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => chains.push(0),
             Token::RParen | Token::RBracket | Token::RBrace if chains.len() > 1 => {
@@ -43,7 +49,7 @@ pub(super) fn check_tokens(tokens: &[TokenWithSpan], config: &Config) -> Result<
             other if is_operator(other) => count(&mut chains, config)?,
             _ => {}
         }
-        if chains.len() > config.depth_max {
+        if chains.len() + prefixes > config.depth_max {
             return Err(Error::TooMuch {
                 what: "nesting of the statement",
                 limit: config.depth_max.to_string(),
@@ -100,6 +106,15 @@ fn is_operator(token: &Token) -> bool {
         Token::Eq | Token::DoubleEq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => true,
         Token::DoubleColon | Token::Caret | Token::Ampersand | Token::Pipe | Token::Tilde => true,
         Token::Arrow | Token::LongArrow | Token::ExclamationMark => true,
+        _ => false,
+    }
+}
+
+/// Tokens of which a run nests: `NOT NOT TRUE`, `- - 1`.
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword == Keyword::NOT && word.quote_style.is_none(),
+        Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark => true,
         _ => false,
     }
 }

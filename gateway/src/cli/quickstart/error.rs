@@ -87,6 +87,29 @@ pub(crate) enum Error {
         /// The scale of the command line.
         asked: f64,
     },
+    /// Files of a lake whose catalog is gone.
+    #[error(
+        "{} holds the files of a lake and {} is gone; put the catalog back, name another folder with --dir, or remove the files",
+        warehouse.display(),
+        catalog.display()
+    )]
+    NoCatalog {
+        /// The folder of the files.
+        warehouse: PathBuf,
+        /// The catalog's file.
+        catalog: PathBuf,
+    },
+    /// A lake that was made in another folder: its tables name their files by whole paths.
+    #[error(
+        "the lake in {} was made in {from} and names its files there; move it back, or name another folder with --dir",
+        path.display()
+    )]
+    Moved {
+        /// The folder.
+        path: PathBuf,
+        /// Where a table of the lake says that it lies.
+        from: String,
+    },
     /// The sample could not be made.
     #[error(
         "the sample lake cannot be read, or could not be finished; a start that was broken off is finished by the next one"

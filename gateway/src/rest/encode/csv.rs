@@ -110,9 +110,13 @@ fn quoted(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether a spreadsheet would take the text for a formula; the wide forms are those of East Asian keyboards.
+/// Whether a spreadsheet would take the text for a formula, some of which pass over blanks and marks without width in
+/// front; the wide forms are those of East Asian keyboards.
 fn is_formula(value: &str) -> bool {
-    value.starts_with([
+    let begins = value.trim_start_matches([
+        ' ', '\u{a0}', '\u{200b}', '\u{2060}', '\u{3000}', '\u{feff}', '\0',
+    ]);
+    begins.starts_with([
         '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
     ])
 }
