@@ -3,6 +3,7 @@
 pub mod export;
 pub mod federation;
 pub mod idle;
+pub mod kept;
 pub mod point;
 pub mod tpch;
 

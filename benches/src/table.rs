@@ -54,7 +54,7 @@ pub enum Rows {
 /// A line of the table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// The part of the bench, `a` to `e`.
+    /// The part of the bench, `a` to `f`.
     pub part: char,
     /// What was measured, and against whom.
     pub name: String,

@@ -11,6 +11,7 @@
 
 mod environment;
 mod fault;
+mod fleet;
 mod layer;
 mod limits;
 mod listen;
@@ -21,6 +22,7 @@ mod tls;
 
 pub use environment::Environment;
 pub use fault::Fault;
+pub use fleet::Fleet;
 pub use limits::Limits;
 pub use listen::{Listen, parse_address};
 pub use seal::{Seal, SecretReference};
@@ -51,6 +53,8 @@ pub struct Config {
     pub session: Session,
     /// What the gateway admits.
     pub limits: Limits,
+    /// What it shares with other gateways.
+    pub fleet: Fleet,
     /// How queries are planned and run, and the sources.
     pub planner: planner::Config,
     /// What it logs.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use planner::Origin;
+use http::header::AGE;
+use http::{HeaderMap, HeaderValue};
+use planner::{CacheReport, Origin};
 
 use crate::error::Result;
 
@@ -155,4 +157,13 @@ fn plain_column(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
         return Ok(Arc::clone(column));
     }
     Ok(cast(column, data_type)?)
+}
+
+/// What the cache had of an answer's rows, for the caller: `Cache-Status` (RFC 9211), and `Age` in whole seconds
+/// (RFC 9111, 5.1) for rows that were made before.
+pub(crate) fn cache_headers(cache: &CacheReport, headers: &mut HeaderMap) {
+    headers.insert("cache-status", HeaderValue::from_static(cache.field()));
+    if let Some(age) = cache.age {
+        headers.insert(AGE, HeaderValue::from(age as u64));
+    }
 }

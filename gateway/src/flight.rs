@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::peer::Peer;
 use crate::session::{RequestContext, request_id};
 use crate::status::Answer;
-use frames::Messages;
+use frames::Given;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
@@ -110,7 +110,7 @@ impl Flight {
     }
 
     /// The rows of a ticket.
-    async fn rows(&self, call: &Call, ticket: &Ticket) -> Result<Messages> {
+    async fn rows(&self, call: &Call, ticket: &Ticket) -> Result<Given> {
         rows::answer(&self.app, &self.context(call).await?, &ticket.ticket).await
     }
 }

@@ -18,6 +18,8 @@ pub struct Metrics {
     connections: IntGaugeVec,
     queries: IntGaugeVec,
     plans: IntGaugeVec,
+    kept_rows: IntGaugeVec,
+    kept_rows_held: IntGaugeVec,
     shadow_runs: IntGaugeVec,
     reloads: IntCounterVec,
     sources: IntGaugeVec,
@@ -54,6 +56,17 @@ impl Metrics {
                 "Plans kept now for statements seen before.",
                 &[],
             )?,
+            kept_rows: gauge(
+                "lakegate_result_cache_lookups",
+                "Queries since the start, by what the cache had: rows of this gateway (near) or of the fleet (far), nothing, \
+                 or no look; and calls of Redis that failed.",
+                &["outcome"],
+            )?,
+            kept_rows_held: gauge(
+                "lakegate_result_cache_held",
+                "What the cache of this gateway holds now: answers, and their bytes.",
+                &["what"],
+            )?,
             shadow_runs: gauge(
                 "lakegate_shadow_runs",
                 "Queries made again without handing anything down since the start, by what the comparison said.",
@@ -77,7 +90,7 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }
         }
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 12] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),
@@ -85,6 +98,8 @@ impl Metrics {
             Box::new(metrics.connections.clone()),
             Box::new(metrics.queries.clone()),
             Box::new(metrics.plans.clone()),
+            Box::new(metrics.kept_rows.clone()),
+            Box::new(metrics.kept_rows_held.clone()),
             Box::new(metrics.shadow_runs.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.sources.clone()),
@@ -144,6 +159,21 @@ impl Metrics {
         self.plans
             .with_label_values(&no_labels)
             .set(i64::try_from(app.engine.kept_plans()).unwrap_or(i64::MAX));
+        let kept = app.engine.kept_results();
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for (outcome, count) in [
+            ("near", kept.near),
+            ("far", kept.far),
+            ("miss", kept.misses),
+            ("refresh", kept.refreshes),
+            ("bypass", kept.bypassed),
+            ("redis_failure", kept.far_failures),
+        ] {
+            self.kept_rows.with_label_values(&[outcome]).set(number(count));
+        }
+        for (what, count) in [("answers", kept.entries), ("bytes", kept.bytes)] {
+            self.kept_rows_held.with_label_values(&[what]).set(number(count));
+        }
         for (source, what, counted) in app.engine.source_counts() {
             let gauge = self.sources.with_label_values(&[source.as_str(), what]);
             gauge.set(i64::try_from(counted).unwrap_or(i64::MAX));

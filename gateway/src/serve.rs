@@ -78,7 +78,8 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
     let file = Arc::new(FileStore::open(&config.policies.file)?);
     let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
     let planner = config.planner_with_secrets(environment)?;
-    let engine = Engine::open(&planner, Arc::clone(&policies)).await?;
+    let fleet = config.fleet.cache(environment, &seal)?;
+    let engine = Engine::open_in_fleet(&planner, Arc::clone(&policies), fleet).await?;
     let metrics = Metrics::new()?;
     Ok(Arc::new(App {
         engine,

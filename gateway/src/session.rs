@@ -104,6 +104,7 @@ fn defaults(app: &App) -> planner::Session {
             rows_max: defaults.max_rows_from_source,
             staleness_max: defaults.max_staleness,
         },
+        cache: defaults.cache,
     }
 }
 

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use connectors::SourceConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::CacheConfig;
 use crate::error::{Error, Result};
 
 /// Waits end within this: a clock that far ahead would not add up.
@@ -52,6 +53,8 @@ pub struct Config {
     pub spill_max: ByteSize,
     /// Plans that are kept for statements seen before.
     pub plan_cache_entries: u64,
+    /// How rows of answers are kept.
+    pub cache: CacheConfig,
     /// Roles that see the text of the statements which their queries send to a source; `*` is everybody.
     pub statement_readers: Vec<String>,
     /// The share of the queries that are made again without handing anything down, to compare; 0 to 1.
@@ -82,6 +85,7 @@ impl Default for Config {
             spill_dir: None,
             spill_max: ByteSize::gib(20),
             plan_cache_entries: 1_000,
+            cache: CacheConfig::default(),
             statement_readers: vec!["*".to_owned()],
             shadow_rate: 0.0,
             shadow_rows_max: 1_000_000,
@@ -129,6 +133,7 @@ impl Config {
             return Err(fault("shadow_rate", "must be 0 to 1"));
         }
         within("shadow_rows_max", self.shadow_rows_max, 1, u64::MAX)?;
+        self.cache.validate()?;
         for (name, source) in &self.sources {
             source.validate().map_err(|error| match error {
                 connectors::Error::Invalid { key, problem } => {

@@ -6,22 +6,21 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use connectors::{ForeignKey, QueryScope, Registry};
-use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use policies::{PolicyStore, Principal};
 
-use crate::cache::{OperatorsCache, PlanCache, Prepared};
+use crate::cache::{FleetCache, Found, OperatorsCache, PlanCache, Prepared, ResultCounts, Results, Sought};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
 use crate::config::Config;
 use crate::cooperate::giving_way;
 use crate::enforce::Fence;
 use crate::error::{Error, Result};
-use crate::execute::{self, Bounds, Gauge, Run, Running};
+use crate::execute::{self, Bounds, Gauge, Rows, Run, Running};
 use crate::explain;
 use crate::information_schema;
 use crate::parse::StatementKind;
-use crate::report::{After, Reporter};
-use crate::request::{Described, Query, Request, Session};
+use crate::report::{After, CacheReport, Reporter};
+use crate::request::{CacheMode, Described, Query, Request, Session};
 use crate::runtime::CpuRuntime;
 use crate::session::Sessions;
 use crate::shadow::{Shadow, is_comparable};
@@ -43,6 +42,18 @@ impl Engine {
     /// # Errors
     /// `Setting` naming a limit that leaves no room to work, `Source` naming the source that cannot be opened.
     pub async fn open(config: &Config, policies: Arc<dyn PolicyStore>) -> Result<Self> {
+        Self::open_in_fleet(config, policies, None).await
+    }
+
+    /// As [`Engine::open`] for a gateway that shares kept rows with others.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; `Setting` with the key `fleet.redis` when its address cannot be read.
+    pub async fn open_in_fleet(
+        config: &Config,
+        policies: Arc<dyn PolicyStore>,
+        fleet: Option<FleetCache>,
+    ) -> Result<Self> {
         config.validate()?;
         let io = tokio::runtime::Handle::current();
         let registry = Registry::open(&config.sources, io).await?;
@@ -51,6 +62,7 @@ impl Engine {
             sessions: Sessions::open(config)?,
             plans: PlanCache::new(config.plan_cache_entries),
             operators: OperatorsCache::new(),
+            results: Results::open(&config.cache, fleet)?,
             running: Gauge::default(),
             shadow: Arc::new(Shadow::new(config.shadow_rate)),
             config: config.clone(),
@@ -191,6 +203,11 @@ impl Engine {
         self.inner.shadow.counts()
     }
 
+    /// What the cache of rows has done since the start.
+    pub fn kept_results(&self) -> ResultCounts {
+        self.inner.results.counts()
+    }
+
     /// Plans that are kept now for statements seen before.
     pub fn kept_plans(&self) -> u64 {
         self.inner.plans.entries()
@@ -271,17 +288,24 @@ impl Engine {
             request.principal.subject(),
             scope.observations().clone(),
         );
-        let start = |reporter: Reporter, runs: BoxStream<'static, Result<Run>>| {
+        let start = |reporter: Reporter, rows: Rows| {
             let running = &inner.running;
-            execute::start(&self.runtime, running, columns, reporter, runs, bounds, change)
+            execute::start(&self.runtime, running, columns, reporter, rows, bounds, change)
         };
         if rows == 0 {
-            return Ok(start(reporter, stream::empty().boxed()));
+            return Ok(start(reporter, Rows::of(stream::empty().boxed())));
         }
+        let (found, cached) = self.found(request, query, &ready).await;
+        let reporter = reporter.cached(cached);
+        let recording = match found {
+            Found::Kept(kept) => return Ok(start(reporter, Rows::Kept(kept))),
+            Found::Record(recording) => Some(recording),
+            Found::Run => None,
+        };
         let first = polite(inner.run(request, query, &ready, 0, &scope).await?)?;
         if let StatementKind::Federation { analyze } = prepared.kind {
             let told = explain::federation(first, around, scope, analyze);
-            return Ok(start(reporter, stream::once(told).boxed()));
+            return Ok(start(reporter, Rows::of(stream::once(told).boxed())));
         }
         let reporter = match self.compared(request, query, &ready, &first, &scope) {
             Some(after) if rows == 1 => reporter.followed(after),
@@ -293,10 +317,28 @@ impl Engine {
             ..query.clone()
         };
         let rest = further(&inner, request, query, scope, rows);
-        Ok(start(
-            reporter,
-            stream::once(async move { Ok(first) }).chain(rest).boxed(),
-        ))
+        let runs = stream::once(async move { Ok(first) }).chain(rest).boxed();
+        Ok(start(reporter, Rows::Made { runs, recording }))
+    }
+
+    /// What is kept of the rows of a query, and what the report says of that.
+    async fn found(&self, request: &Request, query: &Query, ready: &Ready) -> (Found, CacheReport) {
+        let results = &self.inner.results;
+        let sought = match Sought::of(results.config(), &request.session, query, ready) {
+            Ok(sought) => sought,
+            Err(why) => {
+                results.passed_by();
+                return (Found::Run, CacheReport::bypassed(why.as_str()));
+            }
+        };
+        let mode = request.session.cache;
+        let found = results.find(sought, mode, request.principal.tenant()).await;
+        let report = match (&found, mode) {
+            (Found::Kept(kept), _) => CacheReport::hit(kept.age()),
+            (_, CacheMode::Refresh) => CacheReport::refreshed(),
+            _ => CacheReport::missed(),
+        };
+        (found, report)
     }
 
     /// What compares a call with itself after its end; none for most calls.

@@ -294,9 +294,7 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::Shared(inner) => from_shared(inner),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => crate::parse::syntax_error(inner),
-        DataFusionError::NotImplemented(what) => Error::Unsupported {
-            what: told(what),
-        },
+        DataFusionError::NotImplemented(what) => Error::Unsupported { what: told(what) },
         DataFusionError::Plan(message) => Error::invalid(told(message)),
         DataFusionError::Execution(message) => Error::Evaluation {
             message: told(message),
@@ -360,9 +358,7 @@ fn from_value(error: &ArrowError) -> Option<Error> {
     let message = match error {
         ArrowError::DivideByZero => "division by zero",
         ArrowError::NotYetImplemented(what) => {
-            return Some(Error::Unsupported {
-                what: told(what),
-            });
+            return Some(Error::Unsupported { what: told(what) });
         }
         ArrowError::CastError(message)
         | ArrowError::ComputeError(message)

@@ -11,13 +11,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use crate::cache::{Kept, Recording};
 use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::optimize::Notes;
-use crate::report::{Outcome, Report, Reporter};
+use crate::report::{CacheReport, Outcome, Report, Reporter};
 use crate::request::Origin;
 use crate::runtime::{CpuRuntime, StopOnDrop};
 
@@ -38,6 +40,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// What the cache had of the rows.
+    pub fn cached(&self) -> Option<&CacheReport> {
+        self.reporter.cache()
+    }
+
     /// What the sources were asked and what came so far; after the end, of all of it.
     pub fn report(&self) -> Report {
         self.reporter.report()
@@ -119,6 +126,27 @@ impl Run {
     }
 }
 
+/// Where rows come from.
+pub(crate) enum Rows {
+    /// They are made by runs, one after the other, and taken down where somebody may ask again.
+    Made {
+        runs: BoxStream<'static, Result<Run>>,
+        recording: Option<Recording>,
+    },
+    /// They were made before.
+    Kept(Arc<Kept>),
+}
+
+impl Rows {
+    /// Rows that nobody takes down.
+    pub(crate) fn of(runs: BoxStream<'static, Result<Run>>) -> Self {
+        Self::Made {
+            runs,
+            recording: None,
+        }
+    }
+}
+
 /// Bounds of a stream.
 pub(crate) struct Bounds {
     pub(crate) deadline: Instant,
@@ -127,13 +155,13 @@ pub(crate) struct Bounds {
     pub(crate) fence: Fence,
 }
 
-/// Starts `runs` one after the other as one stream of `schema`. `change` sees every batch last.
+/// Gives `rows` as one stream of `schema`. `change` sees every batch that is made last.
 pub(crate) fn start(
     runtime: &CpuRuntime,
     gauge: &Gauge,
     (schema, origins): (SchemaRef, Vec<Option<Origin>>),
     reporter: Reporter,
-    runs: impl Stream<Item = Result<Run>> + Send + 'static,
+    rows: Rows,
     bounds: Bounds,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
 ) -> Running {
@@ -151,8 +179,15 @@ pub(crate) fn start(
     let work = async move {
         let _entered = entered;
         let deadline = tokio::time::Instant::from_std(deadline);
-        let outcome =
-            tokio::time::timeout_at(deadline, drive(runs, expected, change, &ending.0, &sender)).await;
+        let work = async {
+            match rows {
+                Rows::Made { runs, recording } => {
+                    drive(runs, recording, expected, change, &ending.0, &sender).await
+                }
+                Rows::Kept(kept) => give(&kept, &expected, &ending.0, &sender).await,
+            }
+        };
+        let outcome = tokio::time::timeout_at(deadline, work).await;
         let last = match outcome {
             Ok(Ok(true)) => Sent::End,
             // The reader has gone away: nobody hears how it ends, and the log is told by what drops here.
@@ -191,9 +226,27 @@ impl Drop for Ending {
     }
 }
 
-/// Sends all rows; false when the reader has gone away.
+/// Sends rows that were made before; false when the reader has gone away.
+async fn give(
+    kept: &Kept,
+    schema: &SchemaRef,
+    reporter: &Reporter,
+    sender: &mpsc::Sender<Sent>,
+) -> Result<bool> {
+    for batch in &kept.batches {
+        let batch = conform(batch.clone(), schema)?;
+        reporter.gave(&batch);
+        if sender.send(Sent::Rows(batch)).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Makes all rows and sends them; false when the reader has gone away.
 async fn drive(
     runs: impl Stream<Item = Result<Run>> + Send,
+    mut recording: Option<Recording>,
     schema: SchemaRef,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
     reporter: &Reporter,
@@ -211,10 +264,17 @@ async fn drive(
             }
             let batch = conform(batch, &schema)?;
             reporter.gave(&batch);
+            if let Some(recording) = &mut recording {
+                recording.take(&batch)?;
+            }
             if sender.send(Sent::Rows(batch)).await.is_err() {
                 return Ok(false);
             }
         }
+    }
+    // Before the end is said, so that whoever has read it and asks again finds them.
+    if let Some(recording) = recording {
+        recording.finish();
     }
     Ok(true)
 }

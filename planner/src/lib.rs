@@ -44,6 +44,7 @@ mod steps;
 mod stores;
 mod suggest;
 
+pub use cache::{CacheConfig, FleetCache, ResultCounts};
 pub use catalog::{Pattern, Table, TableFilter};
 pub use config::Config;
 pub use connectors::TableKind;
@@ -54,6 +55,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use execute::Running;
 pub use information_schema::type_name;
 pub use parse::StatementKind;
-pub use report::{Freshness, Read, Report, Residual, SourceReport};
-pub use request::{Described, Origin, Partition, Pins, PushdownRule, Query, Request, Session, SourceRules};
+pub use report::{CacheReport, CacheStatus, Freshness, Read, Report, Residual, SourceReport};
+pub use request::{
+    CacheMode, Described, Origin, Partition, Pins, PushdownRule, Query, Request, Session, SourceRules,
+};
 pub use rules::TooManyRows;

@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 pub(crate) use settings::known as known_setting;
 pub(crate) use versions::{Asked, Versions};
 
+use crate::cache::statement_digest;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -44,6 +45,8 @@ pub(crate) struct Parsed {
     pub(crate) body: Body,
     /// The earlier states that it reads.
     pub(crate) versions: Versions,
+    /// Names the text, whatever blanks and remarks are in it.
+    pub(crate) digest: [u8; 32],
 }
 
 /// What is left to do for a statement.
@@ -65,7 +68,7 @@ pub(crate) enum Body {
 /// `TooMuch` for a text past its bounds, `Syntax` with line and column, `Statements` for none or several, `Unsupported`
 /// for a statement of another kind.
 pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
-    let (mut statements, versions) = statements(sql, config)?;
+    let (mut statements, versions, digest) = statements(sql, config)?;
     if statements.len() != 1 {
         return Err(Error::Statements {
             found: statements.len(),
@@ -76,10 +79,15 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
     ignored::check(&statement)?;
     expansion::check(&statement)?;
     let (kind, body) = classify(statement)?;
-    Ok(Parsed { kind, body, versions })
+    Ok(Parsed {
+        kind,
+        body,
+        versions,
+        digest,
+    })
 }
 
-fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions)> {
+fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions, [u8; 32])> {
     bounds::check_length(sql, config)?;
     let dialect = GenericDialect {};
     let mut tokens = Tokenizer::new(&dialect, sql)
@@ -91,6 +99,11 @@ fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions)> 
         })?;
     bounds::check_tokens(&tokens, config)?;
     bounds::number_parameters(&mut tokens)?;
+    let words = tokens
+        .iter()
+        .map(|token| &token.token)
+        .filter(|token| !matches!(token, Token::Whitespace(_) | Token::SemiColon));
+    let digest = statement_digest(words);
     let refused = writing(&tokens);
     let (tokens, versions) = Versions::take(tokens)?;
     let statements = Parser::new(&dialect)
@@ -105,7 +118,7 @@ fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions)> 
             // A statement that we do not run need not be one that we can read.
             other => refused.unwrap_or_else(|| placed(syntax_error(&other), sql)),
         })?;
-    Ok((statements, versions))
+    Ok((statements, versions, digest))
 }
 
 /// The refusal of a text that begins like a statement that writes.

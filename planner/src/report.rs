@@ -13,6 +13,8 @@ mod redact;
 mod reporter;
 mod rows;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 pub(crate) use gather::{Surroundings, gather, leaf_source};
@@ -29,8 +31,78 @@ pub struct Report {
     pub request: String,
     /// What the session asked of the pushdown.
     pub pushdown: PushdownRule,
+    /// What the cache had of the rows; none before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
     /// The sources, by name.
     pub sources: Vec<SourceReport>,
+}
+
+/// What the cache had of the rows of a query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CacheReport {
+    /// What became of the lookup.
+    pub status: CacheStatus,
+    /// How old the rows are, in seconds; none for those made now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<f64>,
+    /// Why nothing was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+/// What became of a lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheStatus {
+    /// The rows were there.
+    Hit,
+    /// They were not.
+    Miss,
+    /// The caller wanted new ones.
+    Refresh,
+    /// Such rows are not kept, or not wanted.
+    Bypass,
+}
+
+impl CacheReport {
+    pub(crate) fn hit(age: Duration) -> Self {
+        Self {
+            status: CacheStatus::Hit,
+            age: Some(age.as_secs_f64()),
+            reason: None,
+        }
+    }
+
+    pub(crate) fn missed() -> Self {
+        Self::without_rows(CacheStatus::Miss, None)
+    }
+
+    pub(crate) fn refreshed() -> Self {
+        Self::without_rows(CacheStatus::Refresh, None)
+    }
+
+    pub(crate) fn bypassed(reason: &'static str) -> Self {
+        Self::without_rows(CacheStatus::Bypass, Some(reason))
+    }
+
+    fn without_rows(status: CacheStatus, reason: Option<&'static str>) -> Self {
+        Self {
+            status,
+            age: None,
+            reason,
+        }
+    }
+
+    /// The value of the field `Cache-Status` (RFC 9211).
+    pub fn field(&self) -> &'static str {
+        match self.status {
+            CacheStatus::Hit => "lakegate; hit",
+            CacheStatus::Miss => "lakegate; fwd=miss",
+            CacheStatus::Refresh => "lakegate; fwd=request",
+            CacheStatus::Bypass => "lakegate; fwd=bypass",
+        }
+    }
 }
 
 /// One source of a query.

@@ -38,6 +38,43 @@ pub struct Session {
     pub time_zone: String,
     /// What the session demands of its sources.
     pub rules: SourceRules,
+    /// `lakegate.cache`.
+    pub cache: CacheMode,
+}
+
+/// Whether rows that were made before may answer a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheMode {
+    /// They may, and rows that are made are kept.
+    #[default]
+    On,
+    /// They may not, and none are kept.
+    Off,
+    /// They may not, and the new ones take their place.
+    Refresh,
+}
+
+impl CacheMode {
+    /// The word, as settings have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    fn parse(value: &str) -> Result<Self> {
+        let word = value.trim().to_lowercase();
+        let found = [Self::On, Self::Off, Self::Refresh]
+            .into_iter()
+            .find(|mode| mode.as_str() == word);
+        found.ok_or_else(|| Error::Setting {
+            key: "lakegate.cache".to_owned(),
+            problem: "takes 'on', 'off' or 'refresh'".to_owned(),
+        })
+    }
 }
 
 /// What a session demands of its sources; a query that cannot meet it is refused.
@@ -125,13 +162,14 @@ impl Session {
                 crate::session::check_time_zone(value)?;
                 value.clone_into(&mut self.time_zone);
             }
+            "lakegate.cache" => self.cache = CacheMode::parse(value)?,
             rule => self.rules.assign(rule, value)?,
         }
         Ok(())
     }
 
     /// Every setting as key and value, in the order a person reads them.
-    pub fn settings(&self) -> [(&'static str, String); 6] {
+    pub fn settings(&self) -> [(&'static str, String); 7] {
         let rules = &self.rules;
         let none = || NONE.to_owned();
         let staleness = rules.staleness_max.map_or_else(none, |most| {
@@ -147,6 +185,7 @@ impl Session {
                 rules.rows_max.map_or_else(none, |rows| rows.to_string()),
             ),
             ("lakegate.max_staleness", staleness),
+            ("lakegate.cache", self.cache.as_str().to_owned()),
         ]
     }
 }
@@ -257,12 +296,14 @@ mod tests {
             schema: "gold".to_owned(),
             time_zone: "UTC".to_owned(),
             rules: SourceRules::default(),
+            cache: CacheMode::default(),
         };
         let untouched = session.clone();
         for (key, value, shown) in [
             ("lakegate.pushdown", "REQUIRE", "require"),
             ("lakegate.max_rows_from_source", "100", "100"),
             ("LAKEGATE.max_staleness", "90 min", "1h 30m"),
+            ("lakegate.cache", " Refresh", "refresh"),
         ] {
             session.assign(key, value).unwrap();
             let settings = session.settings();
@@ -274,6 +315,7 @@ mod tests {
             ("lakegate.max_rows_from_source", "0"),
             ("lakegate.max_rows_from_source", "-1"),
             ("lakegate.max_staleness", "soon"),
+            ("lakegate.cache", "maybe"),
             ("lakegate.max_rows", "1"),
         ] {
             let refused = session.clone().assign(key, value);

@@ -36,6 +36,8 @@ pub(crate) struct Resolution {
     pub(crate) stores: Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
     /// Whether the tables' content is a function of the pins alone.
     pub(crate) is_versioned: bool,
+    /// Whether a table lists what the principal may know.
+    pub(crate) is_listing: bool,
     /// What is shown of each table.
     pub(crate) rights: Rights,
 }
@@ -77,6 +79,7 @@ pub(crate) async fn resolve(
         pins: Pins::default(),
         stores: Vec::new(),
         is_versioned: true,
+        is_listing: false,
         rights: Rights::new(),
     };
     for reference in references {
@@ -101,6 +104,7 @@ pub(crate) async fn resolve(
             resolved
         } else if name.schema == information_schema::NAME {
             resolution.is_versioned = false;
+            resolution.is_listing = true;
             let provider = information_schema::table(catalog, principal, session, &name).await?;
             ResolvedTable::new(name, provider, true)
         } else {

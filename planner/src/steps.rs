@@ -11,7 +11,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use policies::Privilege;
 
-use crate::cache::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared};
+use crate::cache::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared, Results};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::enforce::enforce;
@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) plans: PlanCache,
     pub(crate) operators: OperatorsCache,
+    pub(crate) results: Arc<Results>,
     pub(crate) running: Gauge,
     pub(crate) shadow: Arc<Shadow>,
 }
@@ -47,6 +48,10 @@ pub(crate) struct Ready {
     pub(crate) resolution: Resolution,
     /// What the guarded plan depends on; none when it is also a function of the moment.
     pub(crate) key: Option<PlanKey>,
+    /// Names the statement.
+    pub(crate) statement: [u8; 32],
+    /// That of the policies which it was guarded by.
+    pub(crate) epoch: String,
 }
 
 impl Inner {
@@ -173,7 +178,12 @@ impl Inner {
     }
 
     async fn prepare_parsed(&self, request: &Request, query: &Query, parsed: Parsed) -> Result<Ready> {
-        let Parsed { kind, body, versions } = parsed;
+        let Parsed {
+            kind,
+            body,
+            versions,
+            digest,
+        } = parsed;
         let statement = self.statement(request, &query.pins, body).await?;
         let references = self.references(&statement)?;
         let (session, principal) = (&request.session, &request.principal);
@@ -197,6 +207,8 @@ impl Inner {
                 prepared,
                 resolution,
                 key,
+                statement: digest,
+                epoch: policies.epoch().to_owned(),
             });
         }
         let state = self.sessions.state(session, &resolution, None, query.at)?;
@@ -218,6 +230,8 @@ impl Inner {
             prepared,
             resolution,
             key,
+            statement: digest,
+            epoch: policies.epoch().to_owned(),
         })
     }
 

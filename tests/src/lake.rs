@@ -124,8 +124,21 @@ impl Lake {
 
     /// As [`Lake::gateway`] with keys of the config set beside those of the lake, such as `("limits.queries_max", "1")`.
     pub fn gateway_with(&self, keys: &[&str], settings: &[(&str, &str)]) -> Result<Gateway> {
+        self.gateway_in(keys, settings, &[])
+    }
+
+    /// As [`Lake::gateway_with`] in an environment.
+    pub fn gateway_in(
+        &self,
+        keys: &[&str],
+        settings: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Result<Gateway> {
         let admin = free_address()?;
-        let launch = self.launch("serve", &admin, keys, settings)?;
+        let mut launch = self.launch("serve", &admin, keys, settings)?;
+        for (key, value) in environment {
+            launch = launch.with_environment(key, value);
+        }
         Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
     }
 

@@ -16,6 +16,7 @@ pub mod moto;
 pub mod nessie;
 pub mod postgres;
 pub mod python;
+pub mod redis;
 pub mod rest;
 
 pub use answer::{Answer, Refusal};
@@ -28,4 +29,5 @@ pub use lake::Lake;
 pub use moto::Moto;
 pub use nessie::Nessie;
 pub use postgres::Postgres;
+pub use redis::Redis;
 pub use rest::Rest;

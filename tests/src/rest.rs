@@ -48,6 +48,15 @@ impl Rest {
         self.signed(call).send().await.expect("an answer")
     }
 
+    /// As [`Rest::get`] with headers; those without a value are left out.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut call = self.http.get(format!("{}{path}", self.base));
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            call = call.header(*name, *value);
+        }
+        self.signed(call).send().await.expect("an answer")
+    }
+
     fn signed(&self, call: RequestBuilder) -> RequestBuilder {
         match &self.shown {
             Shown::Basic(user, password) => call.basic_auth(user, Some(password)),

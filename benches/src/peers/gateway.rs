@@ -12,8 +12,11 @@ use crate::process::Process;
 use crate::system::cores;
 
 /// Settings that differ from the defaults. All clients of the bench are one user, whose share would else be half of the
-/// places.
-pub const SETTINGS: [(&str, &str); 1] = [("LAKEGATE__LIMITS__PRINCIPAL_QUERIES_MAX", "64")];
+/// places; and answers that were made in the round before would not be measured.
+pub const SETTINGS: [(&str, &str); 2] = [
+    ("LAKEGATE__LIMITS__PRINCIPAL_QUERIES_MAX", "64"),
+    ("LAKEGATE__PLANNER__CACHE__BYTES", "0"),
+];
 
 /// A running gateway.
 #[derive(Debug)]
@@ -36,11 +39,23 @@ impl Gateway {
         Self::start_with(place, &[]).await
     }
 
+    /// As [`Gateway::start`], with the cache of rows as it is by default.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn keeping(place: &Place) -> Result<Self> {
+        Self::launch(place, &[], &SETTINGS[..1]).await
+    }
+
     /// As [`Gateway::start`], with further flags.
     ///
     /// # Errors
     /// When it does not come up.
     pub async fn start_with(place: &Place, flags: &[&str]) -> Result<Self> {
+        Self::launch(place, flags, &SETTINGS).await
+    }
+
+    async fn launch(place: &Place, flags: &[&str], settings: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(&place.gateway);
         let free = "127.0.0.1:0";
         command
@@ -53,7 +68,7 @@ impl Gateway {
                 "--flight", free, "--rest", free, "--ingest", free, "--admin", free,
             ])
             .args(flags)
-            .envs(SETTINGS);
+            .envs(settings.iter().copied());
         let mut process = Process::start("gateway", command, &place.logs(), true)?;
         let (flight, rest) = process.await_line(ready).await?;
         let path = place.lake().join("credentials.json");

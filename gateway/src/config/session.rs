@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planner::PushdownRule;
+use planner::{CacheMode, PushdownRule};
 use serde::Deserialize;
 
 /// What a session starts with, before the client sets anything.
@@ -22,6 +22,8 @@ pub struct Session {
     /// The oldest state of a table that is read.
     #[serde(with = "humantime_serde")]
     pub max_staleness: Option<Duration>,
+    /// Whether rows that were made before may answer.
+    pub cache: CacheMode,
 }
 
 impl Default for Session {
@@ -33,6 +35,7 @@ impl Default for Session {
             pushdown: PushdownRule::default(),
             max_rows_from_source: None,
             max_staleness: None,
+            cache: CacheMode::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Frame;
+use planner::CacheReport;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tonic::Status;
@@ -26,6 +27,7 @@ use tonic::codec::{Codec, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::{Call, Flight};
+use crate::edge::cache_headers;
 use crate::ipc;
 use crate::peer::Peer;
 
@@ -46,6 +48,21 @@ pub(super) struct Frames(VecDeque<Bytes>);
 
 /// Messages as they come.
 pub(super) type Messages = Pin<Box<dyn Stream<Item = Result<Frames, Status>> + Send + 'static>>;
+
+/// An answer: its messages, and what the cache had of its rows.
+pub(super) struct Given {
+    pub(super) messages: Messages,
+    pub(super) cache: Option<CacheReport>,
+}
+
+impl From<Messages> for Given {
+    fn from(messages: Messages) -> Self {
+        Self {
+            messages,
+            cache: None,
+        }
+    }
+}
 
 impl Frames {
     /// The message that begins every stream.
@@ -119,7 +136,7 @@ pub(super) async fn do_get(State(flight): State<Flight>, request: Request) -> ht
     };
     let outcome = flight.rows(&call, &ticket).await;
     match call.close(&flight.app, outcome) {
-        Ok(messages) => {
+        Ok(Given { messages, cache }) => {
             let mut response = http::Response::new(Body::new(Answer {
                 messages,
                 current: Frames::default(),
@@ -127,6 +144,9 @@ pub(super) async fn do_get(State(flight): State<Flight>, request: Request) -> ht
             }));
             let grpc = HeaderValue::from_static("application/grpc");
             response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+            if let Some(cache) = &cache {
+                cache_headers(cache, response.headers_mut());
+            }
             response
         }
         Err(status) => status.into_http(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::asked::{command, no_transaction, text};
 use super::encode::{self, Stream};
-use super::frames::{self, Frames, Messages};
+use super::frames::{self, Frames, Given};
 use super::metadata;
 use crate::app::App;
 use crate::edge::result_schema;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::session::RequestContext;
 use crate::ticket::{self, Content};
 
-pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Messages> {
+pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Given> {
     match ticket::open::<Content>(&app.seal, &context.principal, bytes) {
         Ok(opened) => {
             let context = RequestContext {
@@ -31,7 +31,7 @@ pub(super) async fn answer(app: &Arc<App>, context: &RequestContext, bytes: &Byt
     }
 }
 
-async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) -> Result<Messages> {
+async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) -> Result<Given> {
     match content {
         Content::Statement(statement) => {
             let query = statement.query()?;
@@ -41,12 +41,12 @@ async fn by_content(app: &Arc<App>, context: &RequestContext, content: Content) 
             Some(command) => metadata_rows(app, context, command?).await,
             None => Err(Error::Ticket),
         },
-        Content::Nothing => Ok(frames::whole(vec![Frames::schema(&Schema::empty())])),
+        Content::Nothing => Ok(frames::whole(vec![Frames::schema(&Schema::empty())]).into()),
     }
 }
 
 /// Tickets that a client wrote itself: SQL text, or a command that needs no ticket of ours.
-async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Messages> {
+async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Result<Given> {
     let sql = match command(bytes) {
         Some(Ok(Command::CommandStatementQuery(query))) => {
             no_transaction(query.transaction_id.as_ref())?;
@@ -65,7 +65,7 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
     rows(app, context, &id, Query::new(sql)).await
 }
 
-async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Messages> {
+async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Given> {
     let place = app.admission.enter(context.principal.subject()).await?;
     let request = context.request()?;
     let running = app.engine.run(&request, &query).await?;
@@ -78,10 +78,13 @@ async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) 
         registered,
         _place: place,
     };
-    Ok(stream.encode(running))
+    Ok(Given {
+        cache: running.cached().cloned(),
+        messages: stream.encode(running),
+    })
 }
 
-async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Messages> {
+async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Given> {
     let batch = metadata::rows(app, context, command).await?;
-    Ok(frames::whole(encode::all(&batch)?))
+    Ok(frames::whole(encode::all(&batch)?).into())
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
+use planner::CacheMode;
 
 use crate::app::App;
 use crate::error::Error;
@@ -28,11 +31,32 @@ pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
         .unwrap_or_default();
     let peer = Peer::of(request.extensions());
     match RequestContext::open(&app, request.headers(), peer.as_ref(), &id).await {
-        Ok(context) => {
+        Ok(mut context) => {
+            if let Some(mode) = cache_mode(request.headers()) {
+                context.session.cache = mode;
+            }
             request.extensions_mut().insert(Caller(context));
             next.run(request).await
         }
         Err(error) => Refusal::from(error).into_response(),
+    }
+}
+
+/// What the caller says of rows that were made before (RFC 9111, 5.2.1): `no-cache` wants new ones, `no-store` wants
+/// none kept either.
+fn cache_mode(headers: &HeaderMap) -> Option<CacheMode> {
+    let said = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|word| word.trim().to_ascii_lowercase());
+    let said: Vec<String> = said.collect();
+    let says = |word: &str| said.iter().any(|said| said == word);
+    match (says("no-store"), says("no-cache")) {
+        (true, _) => Some(CacheMode::Off),
+        (false, true) => Some(CacheMode::Refresh),
+        (false, false) => None,
     }
 }
 

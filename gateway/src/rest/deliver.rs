@@ -26,7 +26,7 @@ use planner::{Query, Running};
 
 use crate::admission::Place;
 use crate::app::App;
-use crate::edge::{plain_batch, plain_schema};
+use crate::edge::{cache_headers, plain_batch, plain_schema};
 use crate::error::{Error, Result};
 use crate::rest::accept::Shape;
 use crate::rest::encode::{Encode, End, encoder};
@@ -71,6 +71,7 @@ pub(super) async fn deliver(
 ) -> Result<Response, Refusal> {
     let registered = app.running.register(context.principal.subject(), &context.id);
     let running = app.engine.run(&context.request()?, &work.query).await?;
+    let cache = running.cached().cloned();
     let plain = plain_schema(&running.schema);
     let shown: Vec<usize> = (0..work.shown.unwrap_or(plain.fields().len())).collect();
     let visible = Arc::new(plain.project(&shown).map_err(|error| internal(&error))?);
@@ -107,6 +108,9 @@ pub(super) async fn deliver(
         HeaderValue::from_static(work.shape.format.media_type()),
     );
     headers.insert(VARY, HeaderValue::from_static("accept"));
+    if let Some(cache) = &cache {
+        cache_headers(cache, headers);
+    }
     if let Some(trailers) = trailers {
         headers.insert(TRAILER, trailers);
     }

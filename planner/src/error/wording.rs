@@ -46,7 +46,10 @@ pub(super) fn told(message: &str) -> String {
         Some(at) => line[..at].split(" {").next().unwrap_or_default(),
         None => line,
     };
-    let line = line.split(" No function matches the given name").next().unwrap_or(line);
+    let line = line
+        .split(" No function matches the given name")
+        .next()
+        .unwrap_or(line);
     in_sql(line).chars().take(500).collect()
 }
 
@@ -100,7 +103,10 @@ fn in_sql(line: &str) -> String {
 /// picture of several lines and says it in the last.
 pub(super) fn pattern_fault(message: &str) -> Option<String> {
     if message.contains("regex parse error") {
-        let fault = message.lines().filter_map(|line| line.trim().strip_prefix("error: ")).last();
+        let fault = message
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("error: "))
+            .last();
         return Some(format!(
             "invalid regular expression: {}",
             fault.unwrap_or("it cannot be read")
@@ -146,7 +152,10 @@ mod tests {
     fn a_bad_pattern_is_told_in_a_line() {
         let drawn = "regex parse error:\n    (\n    ^\nerror: unclosed group";
         let fault = pattern_fault(drawn);
-        assert_eq!(fault.as_deref(), Some("invalid regular expression: unclosed group"));
+        assert_eq!(
+            fault.as_deref(),
+            Some("invalid regular expression: unclosed group")
+        );
         assert_eq!(pattern_fault("disk full"), None);
     }
 }

@@ -141,7 +141,7 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
         fence: Fence::new(Arc::new(Still::default()), reader().await, Guards::new()),
     };
     let columns = (row().schema(), vec![None]);
-    let runs = stream::iter([Ok(run)]);
+    let rows = Rows::of(stream::iter([Ok(run)]).boxed());
     let around = Surroundings {
         request: "a request".to_owned(),
         pushdown: PushdownRule::default(),
@@ -149,7 +149,7 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
         sees_statements: false,
     };
     let reporter = Reporter::new(around, "somebody", Observations::default());
-    let mut running = start(&runtime, &gauge, columns, reporter, runs, bounds, unchanged);
+    let mut running = start(&runtime, &gauge, columns, reporter, rows, bounds, unchanged);
     let mut rows = 0;
     while let Some(batch) = running.next().await {
         match batch {

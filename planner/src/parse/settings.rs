@@ -7,13 +7,14 @@ use crate::error::{Error, Result};
 use crate::suggest::nearest;
 
 /// The settings that exist.
-pub(crate) const KEYS: [&str; 6] = [
+pub(crate) const KEYS: [&str; 7] = [
     "catalog",
     "schema",
     "timezone",
     "lakegate.pushdown",
     "lakegate.max_rows_from_source",
     "lakegate.max_staleness",
+    "lakegate.cache",
 ];
 
 /// The assignments of a SET statement, keys in lower case and known.

@@ -70,6 +70,7 @@ pub(crate) fn gather(
         add_reads(&mut sources, plan, around.sees_statements, observed.is_some());
     }
     Report {
+        cache: None,
         request: around.request.clone(),
         pushdown: around.pushdown,
         sources: sources.into_values().collect(),

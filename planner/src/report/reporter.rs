@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
 
 use super::gather::{Surroundings, gather};
-use super::{Report, SourceReport};
+use super::{CacheReport, Report, SourceReport};
 use crate::optimize::Notes;
 use crate::shadow::Digest;
 
@@ -37,6 +37,7 @@ pub(crate) struct Reporter {
     subject: String,
     observations: Observations,
     began: Instant,
+    cache: Option<CacheReport>,
     state: Mutex<State>,
     rows: AtomicU64,
     is_over: AtomicBool,
@@ -75,11 +76,23 @@ impl Reporter {
             subject: subject.to_owned(),
             observations,
             began: Instant::now(),
+            cache: None,
             state: Mutex::default(),
             rows: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             after: Mutex::default(),
         }
+    }
+
+    /// The same with what the cache had.
+    pub(crate) fn cached(mut self, cache: CacheReport) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// What the cache had.
+    pub(crate) fn cache(&self) -> Option<&CacheReport> {
+        self.cache.as_ref()
     }
 
     /// The same for a call whose rows are compared after its end.
@@ -127,6 +140,7 @@ impl Reporter {
         let state = self.lock();
         let planned = state.current.as_ref().map(|(plan, notes)| (plan, notes.as_ref()));
         let mut report = gather(&self.around, planned, Some(&self.observations.all()));
+        report.cache.clone_from(&self.cache);
         for source in &mut report.sources {
             if let Some(before) = state.before.get(&source.source) {
                 add(source, before);

@@ -1,5 +1,6 @@
 //! Every test over the wire, in one binary.
 
+mod cache;
 mod cancel;
 mod catalogs;
 mod faults;

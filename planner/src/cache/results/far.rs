@@ -1,0 +1,343 @@
+//! Rows in the Redis of a fleet: Arrow IPC, compressed, cut into chunks, each sealed.
+//!
+//! An answer is a head, which says how many chunks there are, and the chunks. Each is sealed with the name of the answer,
+//! the moment it was made and its own number inside, so that nobody who can write to Redis can give one answer for
+//! another or put two together. Names are digests.
+//!
+//! Redis that fails or is slow is left alone for a second, and the gateway goes on without it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::ipc::CompressionType;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use policies::Seal;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Pipeline, RedisResult};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+
+use super::config::{CacheConfig, FleetCache};
+use super::key::Digest;
+use super::{Kept, now};
+use crate::error::{Error, Result};
+
+/// How long Redis is left alone after a failure.
+const ALONE: Duration = Duration::from_secs(1);
+/// Bytes of a chunk. A value as large as an answer would hold up everybody else's calls.
+const CHUNK: usize = 512 << 10;
+/// How often the rows of another gateway are asked for.
+const ASKED: Duration = Duration::from_millis(20);
+/// What is sealed is for this and nothing else.
+const PURPOSE: &str = "result";
+
+/// A Redis server.
+pub(super) struct Far(Arc<Store>);
+
+struct Store {
+    connection: ConnectionManager,
+    seal: Arc<Seal>,
+    /// The threads that wait for sockets.
+    io: Handle,
+    ttl: Duration,
+    timeout: Duration,
+    /// How long a gateway that makes rows is waited for.
+    claim: Duration,
+    bytes_max: u64,
+    start: Instant,
+    /// Until when Redis is left alone, in milliseconds since `start`.
+    alone_until: AtomicU64,
+    is_up: AtomicBool,
+    failures: AtomicU64,
+}
+
+/// What the first value of an answer says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    made: i64,
+    until: Option<i64>,
+    chunks: u32,
+    /// Of all chunks together.
+    bytes: u64,
+}
+
+impl Far {
+    /// A server that is connected to when it is first asked. The calling runtime is the one that waits for sockets.
+    pub(super) fn open(config: &CacheConfig, fleet: FleetCache) -> Result<Self> {
+        // The parser's own words could repeat a password.
+        let bad = |_| Error::Setting {
+            key: "fleet.redis".to_owned(),
+            problem: "is not a URL such as redis://:PASSWORD@HOST:6379/0".to_owned(),
+        };
+        let client = Client::open(fleet.url.expose()).map_err(bad)?;
+        let settings = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(config.redis_timeout))
+            .set_response_timeout(Some(config.redis_timeout));
+        let connection = ConnectionManager::new_lazy_with_config(client, settings).map_err(bad)?;
+        Ok(Self(Arc::new(Store {
+            connection,
+            seal: fleet.seal,
+            io: Handle::current(),
+            ttl: config.redis_ttl,
+            timeout: config.redis_timeout,
+            claim: config.wait_max,
+            bytes_max: config.result_bytes_max.as_u64(),
+            start: Instant::now(),
+            alone_until: AtomicU64::new(0),
+            is_up: AtomicBool::new(true),
+            failures: AtomicU64::new(0),
+        })))
+    }
+
+    /// Calls that failed, and values that did not open.
+    pub(super) fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::Relaxed)
+    }
+
+    /// The rows, if they are there, or come before `limit` from a gateway that makes them now. Without them the caller
+    /// is the one who makes them.
+    pub(super) async fn find(
+        &self,
+        digest: &Digest,
+        tenant: &str,
+        limit: tokio::time::Instant,
+    ) -> Option<Kept> {
+        let (store, digest, tenant) = (Arc::clone(&self.0), *digest, tenant.to_owned());
+        let work = async move {
+            loop {
+                if let Some(kept) = store.get(&digest, &tenant).await {
+                    return Some(kept);
+                }
+                let is_ours = store.claim(&digest).await != Some(false);
+                if is_ours || tokio::time::Instant::now() >= limit {
+                    return None;
+                }
+                tokio::time::sleep(ASKED).await;
+            }
+        };
+        self.0.io.spawn(work).await.ok().flatten()
+    }
+
+    /// Keeps rows, without being waited for.
+    pub(super) fn put(&self, digest: Digest, kept: Arc<Kept>) {
+        let store = Arc::clone(&self.0);
+        self.0.io.spawn(async move {
+            match encoded(&kept) {
+                Ok(bytes) => store.put(&digest, &kept, &bytes).await,
+                Err(error) => tracing::warn!(error = %error, "rows could not be written for Redis"),
+            }
+        });
+    }
+}
+
+impl Store {
+    async fn get(&self, digest: &Digest, tenant: &str) -> Option<Kept> {
+        let mut get = redis::pipe();
+        get.get(name(digest));
+        let (sealed,): (Option<Vec<u8>>,) = self.ask(&get).await?;
+        let head: Head = self.opened(sealed?, &head_place(digest), |plain| {
+            serde_json::from_slice(plain).ok()
+        })?;
+        if head.bytes > self.bytes_max.saturating_mul(2) || head.until.is_some_and(|until| until <= now()) {
+            return None;
+        }
+        let mut get = redis::pipe();
+        for index in 0..head.chunks {
+            get.get(chunk_name(digest, index));
+        }
+        let chunks: Vec<Option<Vec<u8>>> = match head.chunks {
+            0 => Vec::new(),
+            _ => self.ask(&get).await?,
+        };
+        let mut bytes = Vec::new();
+        for (index, sealed) in (0..).zip(chunks) {
+            let place = chunk_place(digest, &head, index);
+            bytes.extend(self.opened(sealed?, &place, |plain| Some(plain.to_vec()))?);
+        }
+        let kept = decoded(&bytes, &head, tenant);
+        if kept.is_none() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        kept
+    }
+
+    /// Whether this gateway makes the rows now; none while Redis does not answer.
+    async fn claim(&self, digest: &Digest) -> Option<bool> {
+        let mut claim = redis::pipe();
+        let time = u64::try_from(self.claim.as_millis()).unwrap_or(u64::MAX).max(1);
+        claim
+            .cmd("SET")
+            .arg(claim_name(digest))
+            .arg(1)
+            .arg("NX")
+            .arg("PX")
+            .arg(time);
+        let (set,): (Option<String>,) = self.ask(&claim).await?;
+        Some(set.is_some())
+    }
+
+    async fn put(&self, digest: &Digest, kept: &Kept, bytes: &[u8]) {
+        let chunks: Vec<&[u8]> = bytes.chunks(CHUNK).collect();
+        let head = Head {
+            made: kept.made,
+            until: kept.until,
+            chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+            bytes: bytes.len() as u64,
+        };
+        let left = kept
+            .until
+            .map(|until| u64::try_from((until - now()) / 1_000).unwrap_or(0));
+        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        let ttl = left.map_or(ttl, |left| left.min(ttl));
+        if ttl == 0 {
+            return;
+        }
+        // The head comes last: who finds it finds the chunks.
+        for (index, chunk) in (0..).zip(chunks) {
+            let place = chunk_place(digest, &head, index);
+            if self
+                .set(chunk_name(digest, index), &place, chunk, ttl)
+                .await
+                .is_none()
+            {
+                return;
+            }
+        }
+        let Ok(plain) = serde_json::to_vec(&head) else {
+            return;
+        };
+        if self
+            .set(name(digest), &head_place(digest), &plain, ttl)
+            .await
+            .is_some()
+        {
+            let mut release = redis::pipe();
+            release.del(claim_name(digest)).ignore();
+            self.ask::<()>(&release).await;
+        }
+    }
+
+    async fn set(&self, name: String, place: &[u8], plain: &[u8], ttl: u64) -> Option<()> {
+        let sealed = self.seal.seal(PURPOSE, &[place, plain].concat()).ok()?;
+        let mut set = redis::pipe();
+        set.pset_ex(name, sealed, ttl).ignore();
+        self.ask(&set).await
+    }
+
+    /// What a value holds, if it is ours and stands where it was put.
+    fn opened<T>(&self, sealed: Vec<u8>, place: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let plain = self.seal.open(PURPOSE, &sealed).ok();
+        let read = plain
+            .as_deref()
+            .and_then(|plain| plain.strip_prefix(place))
+            .and_then(read);
+        if read.is_none() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("a value in Redis is not what a gateway of this fleet has put there");
+        }
+        read
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, calls: &Pipeline) -> Option<T> {
+        if self.since() < self.alone_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut connection = self.connection.clone();
+        let asked = async { calls.query_async(&mut connection).await as RedisResult<T> };
+        let problem = match tokio::time::timeout(self.timeout, asked).await {
+            Ok(Ok(answer)) => {
+                if !self.is_up.swap(true, Ordering::Relaxed) {
+                    tracing::info!("Redis answers again; kept rows are those of the fleet");
+                }
+                return Some(answer);
+            }
+            Ok(Err(error)) => error.category().to_owned(),
+            Err(_) => "it takes too long".to_owned(),
+        };
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let alone = u64::try_from(ALONE.as_millis()).unwrap_or(u64::MAX);
+        self.alone_until
+            .store(self.since().saturating_add(alone), Ordering::Relaxed);
+        if self.is_up.swap(false, Ordering::Relaxed) {
+            tracing::warn!(
+                problem,
+                "Redis does not answer; kept rows are those of this gateway"
+            );
+        }
+        None
+    }
+
+    fn since(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn name(digest: &Digest) -> String {
+    format!("lakegate:result:{{{digest}}}")
+}
+
+fn chunk_name(digest: &Digest, index: u32) -> String {
+    format!("{}:{index}", name(digest))
+}
+
+fn claim_name(digest: &Digest) -> String {
+    format!("{}:making", name(digest))
+}
+
+fn head_place(digest: &Digest) -> Vec<u8> {
+    [digest.0.as_slice(), b"head"].concat()
+}
+
+fn chunk_place(digest: &Digest, head: &Head, index: u32) -> Vec<u8> {
+    let (made, chunks, index) = (
+        head.made.to_le_bytes(),
+        head.chunks.to_le_bytes(),
+        index.to_le_bytes(),
+    );
+    [digest.0.as_slice(), &made, &chunks, &index].concat()
+}
+
+fn encoded(kept: &Kept) -> Result<Vec<u8>> {
+    let Some(first) = kept.batches.first() else {
+        return Ok(Vec::new());
+    };
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), first.schema_ref(), options)?;
+    for batch in &kept.batches {
+        writer.write(batch)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+fn decoded(bytes: &[u8], head: &Head, tenant: &str) -> Option<Kept> {
+    if bytes.len() as u64 != head.bytes {
+        return None;
+    }
+    let batches = match bytes.is_empty() {
+        true => Vec::new(),
+        false => StreamReader::try_new(bytes, None)
+            .ok()?
+            .collect::<Result<Vec<_>, _>>()
+            .ok()?,
+    };
+    let memory = batches.iter().map(|batch| batch.get_array_memory_size() as u64);
+    Some(Kept {
+        bytes: memory.sum(),
+        made: head.made,
+        until: head.until,
+        tenant: tenant.to_owned(),
+        batches,
+    })
+}
+
+impl fmt::Debug for Far {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Far")
+            .field("is_up", &self.0.is_up)
+            .finish_non_exhaustive()
+    }
+}
