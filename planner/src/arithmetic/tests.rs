@@ -371,3 +371,24 @@ async fn long_chains_are_still_planned() {
     };
     runtime.run(work).await.unwrap();
 }
+
+#[tokio::test]
+async fn places_beyond_the_digits_of_a_double_change_nothing() {
+    let session = session();
+    for (expr, expected) in [
+        ("round(x, 400)", "1.25"),
+        ("round(x, 308)", "1.25"),
+        ("round(x * 100, 307)", "125.0"),
+        ("round(x, 1)", "1.3"),
+        ("trunc(x, 1)", "1.2"),
+        ("trunc(x, 4294967296)", "1.25"),
+        ("round(x, -400)", "0.0"),
+        ("trunc(1234.5e0 * x, -2)", "1500.0"),
+        ("round(x, p)", "1.25"),
+        ("round(NULL::double, 2)", ""),
+        ("round('NaN'::double, 400)", "NaN"),
+    ] {
+        let sql = format!("SELECT {expr} FROM (VALUES (1.25e0, 500)) AS v (x, p)");
+        assert_eq!(one(&session, &sql).await.unwrap().0, expected, "{expr}");
+    }
+}
