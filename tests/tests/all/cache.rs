@@ -261,6 +261,16 @@ async fn one_of_many_makes_the_rows_of_all() {
     assert_eq!(gateway.metric(&outcome("near")).await, Some(7.0));
 }
 
+#[tokio::test]
+async fn without_memory_nothing_is_kept() {
+    let lake = lake_of_ten().await;
+    let settings = [("planner.cache.bytes", "0")];
+    let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
+    for _ in 0..2 {
+        assert_eq!(status(&gateway.rest("admin"), NAMES).await, "bypass");
+    }
+}
+
 /// The count of an outcome.
 async fn outcome(gateway: &Gateway, name: &str) -> f64 {
     let metric = format!("lakegate_result_cache_lookups{{outcome=\"{name}\"}}");

@@ -203,8 +203,10 @@ const NO_LIMITS: [&str; 8] = [
 ];
 
 /// Limits that no caller can see from outside, which tests beside the code prove, what needs a source that runs statements,
-/// a catalog behind HTTP or a store of objects, which `federation`, `catalogs` and `objects` ask.
-const BESIDE_THE_CODE: [&str; 7] = [
+/// a catalog behind HTTP or a store of objects, which `federation`, `catalogs` and `objects` ask, and the cache of rows,
+/// which `cache` asks.
+const BESIDE_THE_CODE: [&str; 8] = [
+    "planner.cache.",
     "planner.sources.lake.bloom_cache_bytes",
     "planner.sources.lake.delete_cache_bytes",
     "planner.sources.lake.rest.",

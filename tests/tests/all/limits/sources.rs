@@ -51,7 +51,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "planner.sources.lake.metadata_cache_bytes",
             "0",
-            &[],
+            &[("planner.cache.bytes", "0")],
             ItsOwn,
             Shows("refused"),
             |place| without_metadata(place).boxed(),
@@ -59,7 +59,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "planner.sources.lake.footer_cache_bytes",
             "0",
-            &[],
+            &[("planner.cache.bytes", "0")],
             ItsOwn,
             Shows("refused"),
             |place| without_footers(place).boxed(),

@@ -184,7 +184,7 @@ impl Caller {
         let status = answer.status();
         let mut headers = String::new();
         for (name, value) in answer.headers() {
-            let by_call = ["date", "x-request-id", "traceparent", "server-timing"];
+            let by_call = ["age", "date", "x-request-id", "traceparent", "server-timing"];
             if !by_call.contains(&name.as_str()) {
                 headers += &format!("{name}: {value:?}\n");
             }
@@ -206,6 +206,7 @@ fn of_no_moment(mut document: Value) -> Value {
     match &mut document {
         Value::Object(members) => {
             let by_call = [
+                "age",
                 "freshness",
                 "seconds",
                 "bytes",

@@ -76,21 +76,27 @@ pub(super) struct World {
 impl World {
     /// The world of this number. Whatever is hidden depends on the number, and nothing else does.
     pub(super) async fn make(number: i64) -> Self {
+        Self::make_with(number, &[("planner.cache.bytes", "0")]).await
+    }
+
+    /// As [`World::make`], where rows that were made before answer again. In the others every door makes its own.
+    pub(super) async fn keeping(number: i64) -> Self {
         Self::make_with(number, &[]).await
     }
 
     /// As [`World::make`], with the same people in a Postgres server beside, as `pg.public.people`.
     pub(super) async fn beside(number: i64, server: &Postgres) -> Self {
         server.run(&people_statements(number), "").expect("a table");
-        let sources = [
+        let settings = [
+            ("planner.cache.bytes", "0"),
             ("planner.sources.pg.kind", "postgres"),
             ("planner.sources.pg.url", server.url.as_str()),
             ("planner.sources.pg.tls", "disable"),
         ];
-        Self::make_with(number, &sources).await
+        Self::make_with(number, &settings).await
     }
 
-    async fn make_with(number: i64, sources: &[(&str, &str)]) -> Self {
+    async fn make_with(number: i64, more: &[(&str, &str)]) -> Self {
         let lake = Lake::create().await.expect("a lake");
         let people = contract(Zone::Gold, "people", &["id"], true);
         let batch = people_rows(number);
@@ -109,7 +115,7 @@ impl World {
         }
         lake.set_policies(POLICIES).expect("policies");
         let mut settings = vec![("planner.threads", "1"), ("limits.principal_queries_max", "64")];
-        settings.extend(sources);
+        settings.extend(more);
         let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
         Self { _lake: lake, gateway }
     }
