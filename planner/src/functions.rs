@@ -11,6 +11,7 @@
 
 mod measure;
 mod operator;
+mod order_key;
 mod version;
 
 use std::any::Any;
@@ -33,6 +34,8 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+pub use self::order_key::has_order_key;
 
 use self::measure::{Arguments, Cost, Measure};
 
@@ -85,7 +88,7 @@ const PATTERNS: [&str; 5] = [
     "regexp_instr",
 ];
 
-/// Puts the measured forms in the place of the engine's own, and `version()`.
+/// Puts the measured forms in the place of the engine's own, and adds or replaces `order_key` and `version`.
 ///
 /// # Errors
 /// When a session refuses a function.
@@ -100,6 +103,7 @@ pub(crate) fn bound(state: &mut SessionState) -> Result<()> {
             bytes_max: BYTES_MAX,
         })))?;
     }
+    order_key::bound(state)?;
     version::bound(state)
 }
 

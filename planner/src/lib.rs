@@ -53,6 +53,7 @@ pub use connectors::{ForeignKey, KeyRule, SourceConfig};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::Running;
+pub use functions::has_order_key;
 pub use information_schema::type_name;
 pub use parse::StatementKind;
 pub use report::{CacheReport, CacheStatus, Freshness, Read, Report, Residual, SourceReport};

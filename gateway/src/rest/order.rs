@@ -1,6 +1,6 @@
 //! The order that a caller asks for, and the total order that pages need.
 
-use planner::Table;
+use planner::{Table, has_order_key};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -142,7 +142,8 @@ pub(super) fn check(order: &[OrderTerm], columns: &Columns) -> Result<()> {
 }
 
 /// `order` continued so that no two rows are equal in it: by the primary key, or by every column where there is none.
-/// None when some column has no order and no key makes up for it.
+/// Columns of types that a caller cannot sort by stand in it by bytes of their values. None when a value of some column has
+/// none either, and no key makes up for it.
 pub(super) fn total(order: &[OrderTerm], table: &Table, columns: &Columns) -> Option<Vec<OrderTerm>> {
     let has_key = !table.primary_key.is_empty();
     let rest: Vec<&str> = match has_key {
@@ -151,9 +152,10 @@ pub(super) fn total(order: &[OrderTerm], table: &Table, columns: &Columns) -> Op
     };
     let mut total = order.to_vec();
     for name in rest {
-        let is_sortable = columns
-            .iter()
-            .any(|field| field.name() == name && is_ordered(field.data_type()));
+        let is_sortable = columns.iter().any(|field| {
+            let data_type = field.data_type();
+            field.name() == name && (is_ordered(data_type) || has_order_key(data_type))
+        });
         if !is_sortable {
             return None;
         }
@@ -232,7 +234,8 @@ mod tests {
         };
         let keyed = names(total(&order, &table(&["id"]), &columns()));
         assert_eq!(keyed, Some(vec!["name".to_owned(), "id".to_owned()]));
-        assert_eq!(names(total(&order, &table(&[]), &columns())), None);
+        let every = ["name", "id", "tags"].map(str::to_owned).to_vec();
+        assert_eq!(names(total(&order, &table(&[]), &columns())), Some(every));
         let flat = Columns(Arc::new(Schema::new(columns().0.fields()[..2].to_vec())));
         assert_eq!(
             names(total(&[], &table(&[]), &flat)),

@@ -13,6 +13,7 @@ mod interop;
 mod layering;
 mod limits;
 mod objects;
+mod pages;
 mod reload;
 mod security;
 mod sql;
