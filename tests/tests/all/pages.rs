@@ -10,7 +10,7 @@ async fn a_table_without_a_key_is_read_page_by_page() {
     let server = Postgres::start().expect("a server");
     let statements = "CREATE TABLE bags (things text[], counts int[], size float8); \
          INSERT INTO bags SELECT CASE WHEN i % 3 = 0 THEN NULL ELSE array_fill('x'::text, ARRAY[i % 5]) END, \
-         ARRAY[i % 4, NULL], CASE WHEN i % 7 = 0 THEN 'NaN' ELSE i % 2 END FROM generate_series(1, 50) AS i;";
+         ARRAY[i % 4, NULL], CASE WHEN i % 7 = 0 THEN 'NaN'::float8 ELSE i % 2 END FROM generate_series(1, 50) AS i;";
     server.run(statements, "").expect("a table");
     let lake = Lake::create().await.expect("a lake");
     lake.set_policies("[[allow]]\nname = \"all\"\nroles = [\"admin\"]\ntables = [\"*.*.*\"]\n")
