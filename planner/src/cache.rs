@@ -6,4 +6,4 @@ mod results;
 pub use results::{CacheConfig, FleetCache, ResultCounts};
 
 pub(crate) use plans::{OperatorsCache, OperatorsKey, PlanCache, PlanKey, Prepared};
-pub(crate) use results::{Found, Kept, Recording, Results, Sought, statement_digest};
+pub(crate) use results::{Found, Recording, Results, Sought, statement_digest};

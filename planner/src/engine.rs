@@ -295,10 +295,15 @@ impl Engine {
         if rows == 0 {
             return Ok(start(reporter, Rows::of(stream::empty().boxed())));
         }
+        if prepared.kind == StatementKind::Policy {
+            let policies = inner.catalog.policies()?;
+            let told = explain::policy::rows(&policies, &request.principal, prepared.guard.tables())?;
+            return Ok(start(reporter, Rows::Whole(vec![told])));
+        }
         let (found, cached) = self.found(request, query, &ready).await;
         let reporter = reporter.cached(cached);
         let recording = match found {
-            Found::Kept(kept) => return Ok(start(reporter, Rows::Kept(kept))),
+            Found::Kept(kept) => return Ok(start(reporter, Rows::Whole(kept.batches.clone()))),
             Found::Record(recording) => Some(recording),
             Found::Run => None,
         };
@@ -382,7 +387,10 @@ fn changes(kind: &StatementKind, sees_statements: bool) -> fn(&RecordBatch) -> R
     match kind {
         StatementKind::Explain if sees_statements => explain::redacted,
         StatementKind::Explain => explain::redacted_statements,
-        StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
+        StatementKind::Query
+        | StatementKind::Set(_)
+        | StatementKind::Federation { .. }
+        | StatementKind::Policy => execute::unchanged,
     }
 }
 
@@ -390,7 +398,10 @@ fn changes(kind: &StatementKind, sees_statements: bool) -> fn(&RecordBatch) -> R
 fn shapes(kind: &StatementKind) -> fn(&RecordBatch) -> Result<RecordBatch> {
     match kind {
         StatementKind::Explain => explain::shape,
-        StatementKind::Query | StatementKind::Set(_) | StatementKind::Federation { .. } => execute::unchanged,
+        StatementKind::Query
+        | StatementKind::Set(_)
+        | StatementKind::Federation { .. }
+        | StatementKind::Policy => execute::unchanged,
     }
 }
 

@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::cache::{Kept, Recording};
+use crate::cache::Recording;
 use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::optimize::Notes;
@@ -133,8 +133,8 @@ pub(crate) enum Rows {
         runs: BoxStream<'static, Result<Run>>,
         recording: Option<Recording>,
     },
-    /// They were made before.
-    Kept(Arc<Kept>),
+    /// They are there.
+    Whole(Vec<RecordBatch>),
 }
 
 impl Rows {
@@ -184,7 +184,7 @@ pub(crate) fn start(
                 Rows::Made { runs, recording } => {
                     drive(runs, recording, expected, change, &ending.0, &sender).await
                 }
-                Rows::Kept(kept) => give(&kept, &expected, &ending.0, &sender).await,
+                Rows::Whole(batches) => give(batches, &expected, &ending.0, &sender).await,
             }
         };
         let outcome = tokio::time::timeout_at(deadline, work).await;
@@ -226,15 +226,15 @@ impl Drop for Ending {
     }
 }
 
-/// Sends rows that were made before; false when the reader has gone away.
+/// Sends rows that are there; false when the reader has gone away.
 async fn give(
-    kept: &Kept,
+    batches: Vec<RecordBatch>,
     schema: &SchemaRef,
     reporter: &Reporter,
     sender: &mpsc::Sender<Sent>,
 ) -> Result<bool> {
-    for batch in &kept.batches {
-        let batch = conform(batch.clone(), schema)?;
+    for batch in batches {
+        let batch = conform(batch, schema)?;
         reporter.gave(&batch);
         if sender.send(Sent::Rows(batch)).await.is_err() {
             return Ok(false);

@@ -5,6 +5,8 @@
 //!
 //! Invariant: of an operator that is not known here nothing is shown but that it is there.
 
+pub(crate) mod policy;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};

@@ -34,6 +34,8 @@ pub enum StatementKind {
     Explain,
     /// Gives what sources are asked as rows: `EXPLAIN (FEDERATION)`. With `ANALYZE` the query runs first.
     Federation { analyze: bool },
+    /// Gives what the policies make of its tables as rows: `EXPLAIN POLICY`.
+    Policy,
     /// Changes settings of the session; gives no rows.
     Set(Vec<(String, String)>),
 }
@@ -105,6 +107,7 @@ fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions, [
         .filter(|token| !matches!(token, Token::Whitespace(_) | Token::SemiColon));
     let digest = statement_digest(words);
     let refused = writing(&tokens);
+    explained_policy(&mut tokens);
     let (tokens, versions) = Versions::take(tokens)?;
     let statements = Parser::new(&dialect)
         .with_recursion_limit(config.depth_max)
@@ -119,6 +122,33 @@ fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions, [
             other => refused.unwrap_or_else(|| placed(syntax_error(&other), sql)),
         })?;
     Ok((statements, versions, digest))
+}
+
+/// `EXPLAIN POLICY query` as `EXPLAIN (POLICY) query`, which is a form that the parser knows. `EXPLAIN policy` alone
+/// describes a table of that name.
+fn explained_policy(tokens: &mut Vec<TokenWithSpan>) {
+    let mut words = (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_)));
+    let (Some(first), Some(second), Some(third)) = (words.next(), words.next(), words.next()) else {
+        return;
+    };
+    let is_word = |at: usize, wanted: &str| {
+        matches!(&tokens[at].token, Token::Word(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+    };
+    let asks = match &tokens[third].token {
+        Token::LParen => true,
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM
+        ),
+        _ => false,
+    };
+    if !(is_word(first, "explain") && is_word(second, "policy") && asks) {
+        return;
+    }
+    let span = tokens[second].span;
+    tokens.insert(second + 1, TokenWithSpan::new(Token::RParen, span));
+    tokens.insert(second, TokenWithSpan::new(Token::LParen, span));
 }
 
 /// The refusal of a text that begins like a statement that writes.
@@ -185,6 +215,21 @@ fn classify(statement: Statement) -> Result<(StatementKind, Body)> {
             format: None,
             ..
         } if options.iter().any(|option| is_option(option, "federation")) => federation(&options, *inner),
+        Statement::Explain {
+            options: Some(options),
+            statement: inner,
+            format: None,
+            ..
+        } if matches!(options.as_slice(), [option] if is_option(option, "policy")) => match *inner {
+            Statement::Query(mut query) => {
+                names::name_columns(&mut query);
+                Ok((
+                    StatementKind::Policy,
+                    Body::Plan(Box::new(Statement::Query(query))),
+                ))
+            }
+            other => Err(unsupported(&other)),
+        },
         // The engine's own forms of FORMAT never come through this parser in the shape that it reads.
         Statement::Explain { format: Some(_), .. } | Statement::Explain { options: Some(_), .. } => {
             Err(Error::Unsupported {

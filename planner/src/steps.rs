@@ -27,7 +27,7 @@ use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
 use crate::shadow::Shadow;
-use crate::{information_schema, origins, parameters, physical, rules};
+use crate::{explain, information_schema, origins, parameters, physical, rules};
 
 /// What all statements share.
 #[derive(Debug)]
@@ -321,8 +321,10 @@ impl Inner {
     }
 
     pub(crate) fn schema(&self, prepared: &Prepared, query: &Query) -> Result<SchemaRef> {
-        if let StatementKind::Federation { .. } = prepared.kind {
-            return Ok(report::schema());
+        match prepared.kind {
+            StatementKind::Federation { .. } => return Ok(report::schema()),
+            StatementKind::Policy => return Ok(explain::policy::schema()),
+            StatementKind::Query | StatementKind::Explain | StatementKind::Set(_) => {}
         }
         let has_values = query
             .parameters
@@ -407,7 +409,10 @@ fn values(prepared: &Prepared, query: &Query, row: usize) -> Result<Vec<ScalarVa
 
 /// The plan with `values` and the limit of the request.
 fn bound(prepared: &Prepared, query: &Query, values: Vec<ScalarValue>) -> Result<GuardedPlan> {
-    let is_told = matches!(prepared.kind, StatementKind::Federation { .. });
+    let is_told = matches!(
+        prepared.kind,
+        StatementKind::Federation { .. } | StatementKind::Policy
+    );
     let guard = match values.is_empty() {
         true => prepared.guard.clone(),
         false => prepared.guard.bound(values)?,

@@ -238,6 +238,26 @@ impl Expression {
         found
     }
 
+    /// The attributes of the principal that it looks at, each once, in the order of their names.
+    pub fn attributes(&self) -> std::collections::BTreeSet<&str> {
+        let mut found = std::collections::BTreeSet::new();
+        let mut open = vec![self];
+        while let Some(expression) = open.pop() {
+            match expression {
+                Self::Attribute(name)
+                | Self::In {
+                    list: Members::Attribute(name) | Members::Mapping { key: name, .. },
+                    ..
+                } => {
+                    found.insert(name.as_str());
+                }
+                _ => {}
+            }
+            open.extend(expression.parts());
+        }
+        found
+    }
+
     /// The mappings that it asks.
     pub(crate) fn mappings(&self) -> Vec<&str> {
         let mut found = Vec::new();

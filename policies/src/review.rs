@@ -3,13 +3,16 @@
 
 mod difference;
 mod expectations;
+mod told;
 
 pub use difference::{Change, Direction, difference};
 pub use expectations::{Expectation, Expectations, Shown};
+pub use told::{Told, told};
 
 use crate::decide::PolicySet;
 use crate::decision::{Column, Decision, Mask, Rows};
 use crate::document::{Effect, Privilege};
+use crate::expression::parse;
 use crate::principal::Principal;
 use crate::table_name::TableName;
 use std::collections::BTreeSet;
@@ -105,18 +108,7 @@ fn mask_words(mask: &Mask) -> String {
 fn reasons(set: &PolicySet, principal: &Principal, table: &TableName, column: Option<&str>) -> Vec<Reason> {
     let active = set.active_roles(principal);
     let mut found = grants(set, principal, table, column);
-    let about = |roles: &Option<BTreeSet<String>>, except: &BTreeSet<String>| {
-        if let Some(role) = except.iter().find(|role| active.contains(*role)) {
-            return (false, format!("is not for `{role}`"));
-        }
-        match roles {
-            None => (true, "is for everybody".to_owned()),
-            Some(roles) => match roles.iter().find(|role| active.contains(*role)) {
-                Some(role) => (true, format!("is for `{role}`")),
-                None => (false, format!("is for {}", listed(roles))),
-            },
-        }
-    };
+    let about = |roles: &Option<BTreeSet<String>>, except: &BTreeSet<String>| stands(&active, roles, except);
     for filter in set
         .document()
         .filters
@@ -151,6 +143,40 @@ fn reasons(set: &PolicySet, principal: &Principal, table: &TableName, column: Op
         }
     }
     found
+}
+
+/// Whether a rule is for somebody with the roles `active`, and why.
+fn stands(
+    active: &BTreeSet<String>,
+    roles: &Option<BTreeSet<String>>,
+    except: &BTreeSet<String>,
+) -> (bool, String) {
+    if let Some(role) = except.iter().find(|role| active.contains(*role)) {
+        return (false, format!("is not for `{role}`"));
+    }
+    match roles {
+        None => (true, "is for everybody".to_owned()),
+        Some(roles) => match roles.iter().find(|role| active.contains(*role)) {
+            Some(role) => (true, format!("is for `{role}`")),
+            None => (false, format!("is for {}", listed(roles))),
+        },
+    }
+}
+
+/// The attributes of the caller that a condition looks at, as the rest of a sentence.
+fn listed_attributes(condition: &str) -> String {
+    // A document in force has been read before.
+    let Ok(condition) = parse(condition) else {
+        return String::new();
+    };
+    let attributes = condition.attributes();
+    match attributes.is_empty() {
+        true => String::new(),
+        false => {
+            let named: Vec<String> = attributes.iter().map(|name| format!("`{name}`")).collect();
+            format!(" and looks at your {}", named.join(", "))
+        }
+    }
 }
 
 fn grants(set: &PolicySet, principal: &Principal, table: &TableName, column: Option<&str>) -> Vec<Reason> {

@@ -63,9 +63,10 @@ pub(super) async fn create(
     };
     let sealed = seal(app, context, handle)?;
     let dataset_schema = match described.kind {
-        StatementKind::Query | StatementKind::Explain | StatementKind::Federation { .. } => {
-            encoded(&result_schema(&described.schema, &described.origins))?
-        }
+        StatementKind::Query
+        | StatementKind::Explain
+        | StatementKind::Policy
+        | StatementKind::Federation { .. } => encoded(&result_schema(&described.schema, &described.origins))?,
         // An empty schema tells drivers that there is no result set.
         StatementKind::Set(_) => encoded(&Schema::empty())?,
     };

@@ -78,6 +78,28 @@ fn settings_are_an_allow_list() {
 }
 
 #[test]
+fn explain_policy_is_a_kind_of_its_own_and_a_table_may_have_its_name() {
+    for sql in [
+        "EXPLAIN POLICY SELECT 1",
+        "explain policy\n(SELECT 1)",
+        "EXPLAIN (POLICY) WITH x AS (SELECT 1) SELECT * FROM x",
+        "EXPLAIN POLICY VALUES (1)",
+    ] {
+        assert_eq!(kind(sql).unwrap(), StatementKind::Policy, "{sql}");
+    }
+    for sql in ["EXPLAIN policy", "EXPLAIN SELECT 1 AS policy"] {
+        assert_ne!(kind(sql).unwrap(), StatementKind::Policy, "{sql}");
+    }
+    for sql in [
+        "EXPLAIN POLICY DELETE FROM t",
+        "EXPLAIN (POLICY, ANALYZE) SELECT 1",
+        "EXPLAIN (POLICY) DELETE FROM t",
+    ] {
+        assert!(kind(sql).is_err(), "{sql}");
+    }
+}
+
+#[test]
 fn explain_federation_is_a_kind_of_its_own() {
     for (sql, analyze) in [
         ("EXPLAIN (FEDERATION) SELECT 1", false),

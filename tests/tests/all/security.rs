@@ -12,6 +12,7 @@ mod reload;
 mod remote;
 mod report;
 mod statements;
+mod told;
 mod wire;
 mod world;
 
