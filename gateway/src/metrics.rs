@@ -23,6 +23,9 @@ pub struct Metrics {
     shadow_runs: IntGaugeVec,
     reloads: IntCounterVec,
     sources: IntGaugeVec,
+    rate_limited: IntCounterVec,
+    rates_shared: IntGaugeVec,
+    audit: IntGaugeVec,
 }
 
 impl Metrics {
@@ -82,6 +85,22 @@ impl Metrics {
                 "What each source has done since the start, by name: requests to its stores, bytes of them, its cache on disk.",
                 &["source", "what"],
             )?,
+            rate_limited: counter(
+                "lakegate_rate_limited_total",
+                "Calls refused because their caller had made those of the minute, by tier.",
+                &["tier"],
+            )?,
+            rates_shared: gauge(
+                "lakegate_rates_shared",
+                "1 while the fleet's Redis counts the calls, 0 while each gateway limits by its own share.",
+                &[],
+            )?,
+            audit: gauge(
+                "lakegate_audit",
+                "The audit trail: records of this process, attempts to write that have failed, 1 while calls wait for it, \
+                 bytes of its files, requests open.",
+                &["what"],
+            )?,
             registry,
         };
         // Shown from the start, so that an alert on failures needs no first one.
@@ -90,7 +109,7 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[document, outcome]);
             }
         }
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+        let all: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.rows.clone()),
@@ -103,6 +122,9 @@ impl Metrics {
             Box::new(metrics.shadow_runs.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.sources.clone()),
+            Box::new(metrics.rate_limited.clone()),
+            Box::new(metrics.rates_shared.clone()),
+            Box::new(metrics.audit.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).map_err(internal)?;
@@ -128,6 +150,11 @@ impl Metrics {
     pub fn reloaded(&self, document: &str, is_good: bool) {
         let outcome = if is_good { "ok" } else { "failed" };
         self.reloads.with_label_values(&[document, outcome]).inc();
+    }
+
+    /// A caller of this tier had made the calls of the minute.
+    pub(crate) fn rate_limited(&self, tier: &str) {
+        self.rate_limited.with_label_values(&[tier]).inc();
     }
 
     /// Counts a connection while the answer lives.
@@ -173,6 +200,16 @@ impl Metrics {
         }
         for (what, count) in [("answers", kept.entries), ("bytes", kept.bytes)] {
             self.kept_rows_held.with_label_values(&[what]).set(number(count));
+        }
+        if let Some(is_shared) = app.rates.is_shared() {
+            let gauge = self.rates_shared.with_label_values(&no_labels);
+            gauge.set(i64::from(is_shared));
+        }
+        if let Some(counts) = app.audit.counts() {
+            for (what, value) in counts.all() {
+                let gauge = self.audit.with_label_values(&[what]);
+                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            }
         }
         for (source, what, counted) in app.engine.source_counts() {
             let gauge = self.sources.with_label_values(&[source.as_str(), what]);

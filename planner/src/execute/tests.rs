@@ -18,6 +18,7 @@ use super::*;
 use crate::config::Config;
 use crate::enforce::guard::Guards;
 use crate::enforce::reader;
+use crate::reads::Reads;
 use crate::report::Surroundings;
 use crate::request::PushdownRule;
 use connectors::Observations;
@@ -140,7 +141,7 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
         batches_max: 4,
         fence: Fence::new(Arc::new(Still::default()), reader().await, Guards::new()),
     };
-    let columns = (row().schema(), vec![None]);
+    let columns = (row().schema(), vec![None], Reads::default());
     let rows = Rows::of(stream::iter([Ok(run)]).boxed());
     let around = Surroundings {
         request: "a request".to_owned(),
