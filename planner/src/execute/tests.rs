@@ -18,7 +18,6 @@ use super::*;
 use crate::config::Config;
 use crate::enforce::guard::Guards;
 use crate::enforce::reader;
-use crate::reads::Reads;
 use crate::report::Surroundings;
 use crate::request::PushdownRule;
 use connectors::Observations;
