@@ -45,7 +45,16 @@ async fn every_request_is_in_the_trail_with_what_it_read_and_how_it_ended() {
     let mut stream = flight.open(ticket.expect("a ticket")).await.expect("a stream");
     stream.try_next().await.expect("rows").expect("a batch");
     drop(stream);
+    unanswered(&house).await;
+    counted(&house).await;
+    read(&house).await;
+    printed(&house).await;
+    let records = gateway.metric("lakegate_audit{what=\"records\"}").await;
+    assert!(records.expect("a gauge") > 10.0);
+}
 
+/// The calls that got no answer, or not all of it.
+async fn unanswered(house: &House) {
     let left = house.await_requests(&["--outcome", "cancelled"], 1).await;
     assert_eq!(left[0]["method"], "DoGet");
     assert!(left[0]["rows"].as_u64().expect("a number") > 0);
@@ -65,6 +74,10 @@ async fn every_request_is_in_the_trail_with_what_it_read_and_how_it_ended() {
     let unknown = house.await_requests(&["--code", "LG1005"], 1).await;
     assert_eq!(unknown[0]["who"]["subject"], "viewer");
     assert_eq!(unknown[0]["statement"], "SELECT * FROM lake.gold.nothing");
+}
+
+/// The one of the admin over REST.
+async fn counted(house: &House) {
     let by_admin = house
         .await_requests(&["--user", "admin", "--table", "lake.gold.events"], 1)
         .await;
@@ -96,6 +109,10 @@ async fn every_request_is_in_the_trail_with_what_it_read_and_how_it_ended() {
     );
     assert!(read["version"].is_string(), "{one}");
     assert!(one["micros"].as_u64().expect("a number") > 0);
+}
+
+/// The one of the viewer over Flight.
+async fn read(house: &House) {
     let read = house
         .await_requests(&["--column", "name", "--outcome", "ok"], 2)
         .await;
@@ -115,6 +132,10 @@ async fn every_request_is_in_the_trail_with_what_it_read_and_how_it_ended() {
         read[0]["statement"],
         "SELECT name FROM lake.gold.events WHERE id = ?"
     );
+}
+
+/// What the commands print of all of them.
+async fn printed(house: &House) {
     let methods: BTreeSet<String> = house
         .search(&[])
         .await
@@ -153,8 +174,6 @@ async fn every_request_is_in_the_trail_with_what_it_read_and_how_it_ended() {
         let ended = house.run(&[&["audit", "search"], &wrong[..]].concat()).await;
         assert_eq!(ended.code, Some(2), "{ended:?}");
     }
-    let counted = gateway.metric("lakegate_audit{what=\"records\"}").await;
-    assert!(counted.expect("a gauge") > 10.0);
 }
 
 #[tokio::test]
