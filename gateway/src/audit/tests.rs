@@ -74,7 +74,7 @@ async fn begun(audit: &Audit, start: Start) -> crate::error::Result<Arc<Entry>> 
 
 async fn some_requests(audit: &Audit, names: &[&str]) {
     for name in names {
-        let entry = begun(&audit, start(name)).await.unwrap();
+        let entry = begun(audit, start(name)).await.unwrap();
         entry.statement("SELECT 'hunter2' -- lg_secret").await.unwrap();
         let reads = Reads {
             epoch: "e1".to_owned(),

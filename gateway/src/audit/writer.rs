@@ -215,7 +215,7 @@ impl Loop {
         let mut failures = 0_u64;
         let mut last: Option<Instant> = None;
         while let Err(error) = step(self) {
-            if failures % 100 == 0 {
+            if failures.is_multiple_of(100) {
                 tracing::error!(error = %error, "the audit trail cannot be written; calls wait");
             }
             failures += 1;
