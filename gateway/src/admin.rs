@@ -31,7 +31,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Ready while the process serves and the keys of every issuer are there; each line names a source or an issuer. A source
+/// Ready while the process serves, the keys of every issuer are there and the audit trail is written; each line names one. A source
 /// that is down fails its own queries: taking the gateways out of service for it would fail all others as well.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut status = StatusCode::OK;
@@ -48,6 +48,14 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         } else {
             status = StatusCode::SERVICE_UNAVAILABLE;
             text.push_str(&format!("FAIL issuer {name}: its keys cannot be had\n"));
+        }
+    }
+    if let Some(counts) = app.audit.counts() {
+        if counts.is_failing() {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            text.push_str("FAIL audit: the trail cannot be written, and calls wait for it\n");
+        } else {
+            text.push_str("ok audit\n");
         }
     }
     (status, text).into_response()

@@ -1,6 +1,11 @@
 //! Places for queries. A query takes a place before it is run and keeps it while its stream lives; who finds none waits
 //! in a bounded queue for a bounded time, and who finds the queue full is told so at once.
 
+mod rate;
+
+pub(crate) use rate::RateLimit;
+pub use rate::Room;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

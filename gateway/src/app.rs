@@ -5,7 +5,8 @@ use std::sync::Arc;
 use planner::Engine;
 use policies::{Identity, PolicyStore, Seal};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, RateLimit};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::reload::Documents;
@@ -24,6 +25,10 @@ pub struct App {
     pub policies: Arc<dyn PolicyStore>,
     /// The files behind `identity` and `policies`, to be read again.
     pub documents: Documents,
+    /// Where every request is recorded.
+    pub audit: Audit,
+    /// How many requests a minute who may make.
+    pub(crate) rates: RateLimit,
     /// Places for queries.
     pub admission: Admission,
     /// Queries of this process that can be cancelled by name.

@@ -3,6 +3,7 @@
 //! Invariants: the exit code is 0 for success, 1 for failure and 2 for wrong usage; a failure is one line on the standard
 //! error output, with its causes; what a command is asked for goes to the standard output and nothing else does.
 
+mod audit;
 mod check;
 mod failure;
 mod keys;
@@ -54,6 +55,7 @@ enum Command {
     Sql(Box<sql::Arguments>),
     Keys(keys::Arguments),
     Users(users::Arguments),
+    Audit(audit::Arguments),
 }
 
 /// Runs the command line, the program's name first, and gives the exit code.
@@ -77,6 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sql(arguments) => sql::run(&arguments, &environment),
         Command::Keys(arguments) => keys::run(arguments, &environment),
         Command::Users(arguments) => users::run(arguments, &environment),
+        Command::Audit(arguments) => audit::run(arguments, &environment),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,22 +9,26 @@
 //! * An unknown key, a wrong type and a value out of bounds stop the start; the fault names file and key.
 //! * Secrets are references (`file:PATH`, `env:NAME`); the config itself holds none and may be printed.
 
+mod audit;
 mod environment;
 mod fault;
 mod fleet;
 mod layer;
 mod limits;
 mod listen;
+mod rates;
 mod seal;
 mod session;
 mod telemetry;
 mod tls;
 
+pub use audit::{Oldest, Statements, Trail, WhenFull};
 pub use environment::Environment;
 pub use fault::Fault;
 pub use fleet::Fleet;
 pub use limits::Limits;
 pub use listen::{Listen, parse_address};
+pub use rates::Rates;
 pub use seal::{Seal, SecretReference};
 pub use session::Session;
 pub use telemetry::{Format, Telemetry};
@@ -57,6 +61,10 @@ pub struct Config {
     pub fleet: Fleet,
     /// How queries are planned and run, and the sources.
     pub planner: planner::Config,
+    /// How many requests a minute who may make.
+    pub rates: Rates,
+    /// Where every request is recorded.
+    pub audit: Trail,
     /// What it logs.
     pub telemetry: Telemetry,
 }
@@ -119,6 +127,8 @@ impl Config {
             other => Fault::at("policies", other.to_string()),
         })?;
         self.limits.validate()?;
+        self.rates.validate()?;
+        self.audit.validate()?;
         self.telemetry.validate()?;
         self.planner.validate().map_err(|error| match error {
             planner::Error::Setting { key, problem } => Fault::at(format!("planner.{key}"), problem),

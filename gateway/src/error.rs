@@ -54,6 +54,12 @@ pub enum Error {
     /// None of the formats that the caller accepts can be made.
     #[error("no acceptable format: {accepted}")]
     NotAcceptable { accepted: &'static str },
+    /// The audit trail takes no record now, so nothing is done that would not be in it.
+    #[error("the audit trail takes no more records now")]
+    Audit,
+    /// The caller has made the requests of this minute.
+    #[error("more than {} requests a minute", room.limit)]
+    RateLimited { room: crate::admission::Room },
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,

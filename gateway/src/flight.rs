@@ -20,7 +20,7 @@ mod sql_info;
 mod xdbc;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
@@ -33,9 +33,10 @@ use http::HeaderMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::app::App;
+use crate::audit::{Entry, Outcome};
 use crate::error::{Error, Result};
 use crate::peer::Peer;
-use crate::session::{RequestContext, request_id};
+use crate::session::{Incoming, RequestContext, request_id};
 use crate::status::Answer;
 use frames::Given;
 
@@ -68,6 +69,8 @@ struct Call {
     headers: HeaderMap,
     peer: Option<Peer>,
     began: Instant,
+    /// The call in the audit trail, once its caller is proven.
+    entry: OnceLock<Arc<Entry>>,
 }
 
 impl Call {
@@ -84,6 +87,28 @@ impl Call {
             headers,
             peer,
             began: Instant::now(),
+            entry: OnceLock::new(),
+        }
+    }
+
+    /// As the doors have it in common.
+    fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            protocol: "flight",
+            method: self.method,
+            id: &self.id,
+            headers: &self.headers,
+            peer: self.peer.as_ref(),
+        }
+    }
+
+    /// Ends the call's entry in the audit trail with the failure, or as whole where no rows follow.
+    fn conclude(&self, failure: Option<&Answer>) {
+        let Some(entry) = self.entry.get() else { return };
+        match failure {
+            Some(answer) => entry.conclude(Outcome::failed(answer.kind, answer.code)),
+            None if entry.is_streaming() => {}
+            None => entry.conclude(Outcome::ok()),
         }
     }
 
@@ -93,11 +118,13 @@ impl Call {
         match outcome {
             Ok(answer) => {
                 app.metrics.answered("flight", self.method, "OK", seconds);
+                self.conclude(None);
                 Ok(answer)
             }
             Err(error) => {
                 let answer = Answer::of(&error, &self.id);
                 app.metrics.answered("flight", self.method, answer.code, seconds);
+                self.conclude(Some(&answer));
                 Err(answer.status())
             }
         }
@@ -106,12 +133,24 @@ impl Call {
 
 impl Flight {
     async fn context(&self, call: &Call) -> Result<RequestContext> {
-        RequestContext::open(&self.app, &call.headers, call.peer.as_ref(), &call.id).await
+        let context = self.admitted(call).await?;
+        context.entry.settled().await?;
+        Ok(context)
     }
 
-    /// The rows of a ticket.
+    async fn admitted(&self, call: &Call) -> Result<RequestContext> {
+        let context = RequestContext::open(&self.app, &call.incoming()).await?;
+        // A call asks for its context once.
+        drop(call.entry.set(Arc::clone(&context.entry)));
+        Ok(context)
+    }
+
+    /// The rows of a ticket. Nothing is changed by them, so the start of the call is waited for when they are there.
     async fn rows(&self, call: &Call, ticket: &Ticket) -> Result<Given> {
-        rows::answer(&self.app, &self.context(call).await?, &ticket.ticket).await
+        let context = self.admitted(call).await?;
+        let messages = rows::answer(&self.app, &context, &ticket.ticket).await;
+        context.entry.settled().await?;
+        messages
     }
 }
 
@@ -227,12 +266,12 @@ impl FlightService for Flight {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let (call, _) = Call::open("DoExchange", request);
-        call.close(
-            &self.app,
+        let outcome = self.context(&call).await.and_then(|_| {
             Err(Error::Unsupported {
                 what: "DoExchange".to_owned(),
-            }),
-        )
+            })
+        });
+        call.close(&self.app, outcome)
     }
 }
 

@@ -23,6 +23,61 @@ pub struct Metrics {
     shadow_runs: IntGaugeVec,
     reloads: IntCounterVec,
     sources: IntGaugeVec,
+    admission: Admitted,
+}
+
+/// What is counted before a call is let in: by its limit, and by the audit trail.
+#[derive(Clone, Debug)]
+struct Admitted {
+    rate_limited: IntCounterVec,
+    rates_shared: IntGaugeVec,
+    audit: IntGaugeVec,
+}
+
+impl Admitted {
+    fn new(registry: &Registry) -> Result<Self> {
+        let metrics = Self {
+            rate_limited: counter(
+                "lakegate_rate_limited_total",
+                "Calls refused because their caller had made those of the minute, by tier.",
+                &["tier"],
+            )?,
+            rates_shared: gauge(
+                "lakegate_rates_shared",
+                "1 while the fleet's Redis counts the calls, 0 while each gateway limits by its own share.",
+                &[],
+            )?,
+            audit: gauge(
+                "lakegate_audit",
+                "The audit trail: records of this process, attempts to write that have failed, 1 while calls wait for it, \
+                 bytes of its files, requests open.",
+                &["what"],
+            )?,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 3] = [
+            Box::new(metrics.rate_limited.clone()),
+            Box::new(metrics.rates_shared.clone()),
+            Box::new(metrics.audit.clone()),
+        ];
+        for collector in all {
+            registry.register(collector).map_err(internal)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Brings the gauges to what is so now.
+    fn tell(&self, app: &App) {
+        if let Some(is_shared) = app.rates.is_shared() {
+            let no_labels: [&str; 0] = [];
+            let gauge = self.rates_shared.with_label_values(&no_labels);
+            gauge.set(i64::from(is_shared));
+        }
+        let counts = app.audit.counts().map(|counts| counts.all());
+        for (what, value) in counts.into_iter().flatten() {
+            let gauge = self.audit.with_label_values(&[what]);
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
 }
 
 impl Metrics {
@@ -82,32 +137,38 @@ impl Metrics {
                 "What each source has done since the start, by name: requests to its stores, bytes of them, its cache on disk.",
                 &["source", "what"],
             )?,
+            admission: Admitted::new(&registry)?,
             registry,
         };
+        metrics.registered()
+    }
+
+    /// Every metric in the registry.
+    fn registered(self) -> Result<Self> {
         // Shown from the start, so that an alert on failures needs no first one.
         for document in ["users", "policies", "tls"] {
             for outcome in ["ok", "failed"] {
-                metrics.reloads.with_label_values(&[document, outcome]);
+                self.reloads.with_label_values(&[document, outcome]);
             }
         }
         let all: [Box<dyn prometheus::core::Collector>; 12] = [
-            Box::new(metrics.requests.clone()),
-            Box::new(metrics.durations.clone()),
-            Box::new(metrics.rows.clone()),
-            Box::new(metrics.bytes.clone()),
-            Box::new(metrics.connections.clone()),
-            Box::new(metrics.queries.clone()),
-            Box::new(metrics.plans.clone()),
-            Box::new(metrics.kept_rows.clone()),
-            Box::new(metrics.kept_rows_held.clone()),
-            Box::new(metrics.shadow_runs.clone()),
-            Box::new(metrics.reloads.clone()),
-            Box::new(metrics.sources.clone()),
+            Box::new(self.requests.clone()),
+            Box::new(self.durations.clone()),
+            Box::new(self.rows.clone()),
+            Box::new(self.bytes.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.queries.clone()),
+            Box::new(self.plans.clone()),
+            Box::new(self.kept_rows.clone()),
+            Box::new(self.kept_rows_held.clone()),
+            Box::new(self.shadow_runs.clone()),
+            Box::new(self.reloads.clone()),
+            Box::new(self.sources.clone()),
         ];
         for collector in all {
-            metrics.registry.register(collector).map_err(internal)?;
+            self.registry.register(collector).map_err(internal)?;
         }
-        Ok(metrics)
+        Ok(self)
     }
 
     /// A call was answered.
@@ -128,6 +189,11 @@ impl Metrics {
     pub fn reloaded(&self, document: &str, is_good: bool) {
         let outcome = if is_good { "ok" } else { "failed" };
         self.reloads.with_label_values(&[document, outcome]).inc();
+    }
+
+    /// A caller of this tier had made the calls of the minute.
+    pub(crate) fn rate_limited(&self, tier: &str) {
+        self.admission.rate_limited.with_label_values(&[tier]).inc();
     }
 
     /// Counts a connection while the answer lives.
@@ -174,6 +240,7 @@ impl Metrics {
         for (what, count) in [("answers", kept.entries), ("bytes", kept.bytes)] {
             self.kept_rows_held.with_label_values(&[what]).set(number(count));
         }
+        self.admission.tell(app);
         for (source, what, counted) in app.engine.source_counts() {
             let gauge = self.sources.with_label_values(&[source.as_str(), what]);
             gauge.set(i64::try_from(counted).unwrap_or(i64::MAX));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use planner::Engine;
 use policies::store::FileStore;
@@ -11,8 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, RateLimit};
 use crate::app::App;
+use crate::audit::Audit;
 use crate::config::{Config, Environment, Fault};
 use crate::error::{Error, Result};
 use crate::listen::{self, Listener, TlsDoor};
@@ -31,6 +33,9 @@ pub struct Running {
     /// Where metrics and probes are served.
     pub admin: SocketAddr,
     documents: Documents,
+    audit: Audit,
+    /// How long the end waits for the trail.
+    audit_wait: Duration,
     stop: CancellationToken,
     /// The listeners, and whatever else ends with them.
     tasks: JoinSet<()>,
@@ -61,6 +66,7 @@ impl Running {
     /// Waits until the gateway has stopped.
     pub async fn stopped(mut self) {
         while self.tasks.join_next().await.is_some() {}
+        self.audit.flushed(self.audit_wait).await;
     }
 }
 
@@ -81,12 +87,21 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
     let fleet = config.fleet.cache(environment, &seal)?;
     let engine = Engine::open_in_fleet(&planner, Arc::clone(&policies), fleet).await?;
     let metrics = Metrics::new()?;
+    let audit = match &config.audit.folder {
+        Some(_) => Audit::open(&config.audit, config.audit.signing_key(environment)?)?,
+        None => {
+            tracing::warn!("no audit trail is kept, since audit.folder is not set");
+            Audit::off()
+        }
+    };
     Ok(Arc::new(App {
         engine,
         documents: Documents::new(Arc::clone(&identity), file, metrics.clone()),
         identity,
         seal,
         policies,
+        audit,
+        rates: RateLimit::new(&config.rates, config.fleet.url(environment)?, metrics.clone())?,
         admission: Admission::new(&config.limits),
         running: RunningQueries::default(),
         metrics,
@@ -123,6 +138,8 @@ pub async fn start(config: Config, environment: &Environment) -> Result<Running>
         rest: address(&rest_socket)?,
         admin: address(&admin_socket)?,
         documents: app.documents.clone().with_tls(tls.clone()),
+        audit: app.audit.clone(),
+        audit_wait: app.config.audit.wait_max,
         stop: CancellationToken::new(),
         tasks: JoinSet::new(),
     };

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use policies::{Fence, Principal, Scope, Shown};
+use policies::{Authenticated, Fence, Principal, Scope, Shown};
 use uuid::Uuid;
 
+use crate::admission::Room;
 use crate::app::App;
-use crate::auth::authenticate;
+use crate::audit::{Entry, Start, Who, claim};
+use crate::auth::{authenticate, credentials};
 use crate::error::{Error, Result};
 use crate::peer::Peer;
+use crate::status::outcome;
 
 /// The header that names a call; a caller's own name is kept when it is short and plain.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -31,6 +34,10 @@ pub struct RequestContext {
     pub fence: Arc<dyn Fence>,
     /// Settings to read the statement with.
     pub session: planner::Session,
+    /// The call in the audit trail.
+    pub(crate) entry: Arc<Entry>,
+    /// What is left of the caller's requests; none where they are not counted.
+    pub(crate) room: Option<Room>,
     /// When the caller stops waiting, if it said so.
     pub deadline: Option<Instant>,
 }
@@ -40,25 +47,29 @@ impl RequestContext {
     ///
     /// # Errors
     /// The refusal of the credentials, or a session option that has become invalid.
-    pub(crate) async fn open(app: &App, headers: &HeaderMap, peer: Option<&Peer>, id: &str) -> Result<Self> {
-        let proven = authenticate(app, headers, peer).await?;
+    pub(crate) async fn open(app: &App, call: &Incoming<'_>) -> Result<Self> {
+        let (proven, entry, room) = admit(app, call).await?;
+        let session = session(app, &proven.options).inspect_err(|error| entry.conclude(outcome(error)))?;
         Ok(Self {
-            id: id.to_owned(),
+            id: call.id.to_owned(),
+            entry,
+            room,
             principal: Arc::new(proven.principal),
             shown: proven.shown,
             login: proven.session,
             fence: proven.fence,
-            session: session(app, &proven.options)?,
-            deadline: grpc_timeout(headers).map(|timeout| Instant::now() + timeout),
+            session,
+            deadline: grpc_timeout(call.headers).map(|timeout| Instant::now() + timeout),
         })
     }
 
-    /// As the planner takes it, for a statement.
+    /// As the planner takes it, for a statement, which has its place in the audit trail when this returns.
     ///
     /// # Errors
-    /// `Scope` when what the caller has shown is not for statements.
-    pub fn request(&self) -> Result<planner::Request> {
+    /// `Scope` when what the caller has shown is not for statements, `Audit` when the trail takes no more.
+    pub async fn request(&self, sql: &str) -> Result<planner::Request> {
         self.within(Scope::Select)?;
+        self.entry.statement(sql).await?;
         Ok(planner::Request {
             id: self.id.clone(),
             principal: Arc::clone(&self.principal),
@@ -80,6 +91,61 @@ impl RequestContext {
         match self.principal.scopes().contain(scope) {
             true => Ok(()),
             false => Err(Error::Scope { scope }),
+        }
+    }
+}
+
+/// A call as it comes in at a door.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming<'a> {
+    /// `flight` or `rest`.
+    pub(crate) protocol: &'static str,
+    /// The method of the protocol; one of a bounded set of names.
+    pub(crate) method: &'a str,
+    /// Names the call.
+    pub(crate) id: &'a str,
+    /// What it carries.
+    pub(crate) headers: &'a HeaderMap,
+    /// Where it came from.
+    pub(crate) peer: Option<&'a Peer>,
+}
+
+/// Proves the caller, begins the call's entry in the audit trail, and counts it. A refused call has its entry too.
+///
+/// # Errors
+/// The refusal of the credentials, `Audit` when the trail takes no more, `RateLimited`.
+pub(crate) async fn admit(
+    app: &App,
+    call: &Incoming<'_>,
+) -> Result<(Authenticated, Arc<Entry>, Option<Room>)> {
+    let proven = authenticate(app, call.headers, call.peer).await;
+    let who = proven.as_ref().ok();
+    let shown = || credentials(call.headers, call.peer).ok();
+    let start = Start {
+        request: call.id.to_owned(),
+        protocol: call.protocol,
+        method: call.method.to_owned(),
+        address: call.peer.map(Peer::ip),
+        who: who.map(|proven| Who::new(&proven.principal, &proven.shown)),
+        claims: match who {
+            Some(_) => None,
+            None => shown().as_ref().and_then(claim),
+        },
+    };
+    let entry = app.audit.begin(start).await?;
+    let counted = match proven {
+        Ok(proven) => match app.rates.take(&proven.principal).await {
+            Ok(room) => Ok((proven, room)),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match counted {
+        Ok((proven, room)) => Ok((proven, entry, room)),
+        Err(error) => {
+            entry.conclude(outcome(&error));
+            entry.settled().await?;
+            Err(error)
         }
     }
 }

@@ -10,6 +10,8 @@ use prost::bytes::Bytes;
 use prost_types::Any;
 use tonic::{Code, Status};
 
+use crate::admission::Room;
+use crate::audit::Outcome;
 use crate::error::Error;
 
 /// A failure as a caller sees it.
@@ -25,6 +27,8 @@ pub struct Answer {
     pub hint: Option<String>,
     /// When to come again, for what will pass.
     pub retry_after: Option<Duration>,
+    /// What is left of the caller's requests, where that is why.
+    pub(crate) room: Option<Room>,
 }
 
 impl Answer {
@@ -36,6 +40,10 @@ impl Answer {
             message: error.to_string(),
             hint: hint(error),
             retry_after: retry_after(error),
+            room: match error {
+                Error::RateLimited { room } => Some(*room),
+                _ => None,
+            },
         };
         if answer.kind == ErrorKind::Internal {
             tracing::error!(request = id, code = answer.code, error = %chain(error), "request failed");
@@ -59,10 +67,14 @@ impl Answer {
     /// As a gRPC status.
     pub fn status(&self) -> Status {
         let (code, sentence) = (grpc(self.kind), self.sentence());
-        match self.retry_after {
+        let mut status = match self.retry_after {
             Some(delay) => Status::with_details(code, sentence.clone(), retry_info(code, sentence, delay)),
             None => Status::new(code, sentence),
+        };
+        for (name, value) in self.room.iter().flat_map(Room::headers) {
+            status.metadata_mut().insert(name, value.into());
         }
+        status
     }
 
     /// The HTTP status.
@@ -122,13 +134,19 @@ fn kind(error: &Error) -> ErrorKind {
             ErrorKind::Invalid
         }
         Error::Unsupported { .. } => ErrorKind::Unsupported,
-        Error::Busy { .. } | Error::TooLarge { .. } => ErrorKind::TooMuch,
+        Error::Busy { .. } | Error::TooLarge { .. } | Error::RateLimited { .. } => ErrorKind::TooMuch,
         Error::NotFound { .. } => ErrorKind::NotFound,
-        Error::Stopping => ErrorKind::Unavailable,
+        Error::Stopping | Error::Audit => ErrorKind::Unavailable,
         Error::Config(_) | Error::Internal { .. } => ErrorKind::Internal,
     }
 }
 
+/// How the audit trail tells of a failure.
+pub(crate) fn outcome(error: &Error) -> Outcome {
+    Outcome::failed(kind(error), code(error))
+}
+
+/// The stable code of a failure.
 fn code(error: &Error) -> &'static str {
     match error {
         Error::Planner(error) => error.code(),
@@ -152,6 +170,8 @@ fn code(error: &Error) -> &'static str {
         Error::Busy { .. } => "LG2010",
         Error::NotFound { .. } => "LG2011",
         Error::Stopping => "LG2012",
+        Error::Audit => "LG2016",
+        Error::RateLimited { .. } => "LG2017",
         Error::Config(_) | Error::Internal { .. } => "LG2099",
     }
 }
@@ -160,7 +180,8 @@ fn code(error: &Error) -> &'static str {
 fn retry_after(error: &Error) -> Option<Duration> {
     match error {
         Error::Identity(policies::Error::Throttled { retry_after }) => Some(*retry_after),
-        Error::Busy { .. } | Error::Stopping | Error::Identity(policies::Error::Busy) => {
+        Error::RateLimited { room } => room.wait,
+        Error::Busy { .. } | Error::Stopping | Error::Audit | Error::Identity(policies::Error::Busy) => {
             Some(Duration::from_secs(1))
         }
         _ => None,

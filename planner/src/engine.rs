@@ -274,7 +274,11 @@ impl Engine {
             ),
         };
         let rows = check_parameters(prepared, query, &inner.config)?;
-        let columns = (inner.schema(prepared, query)?, prepared.origins.clone());
+        let columns = (
+            inner.schema(prepared, query)?,
+            prepared.origins.clone(),
+            ready.reads.clone(),
+        );
         let around = inner.surroundings(request, &ready);
         let change = match inner.may_see_plans(request, prepared) {
             true => changes(&prepared.kind, around.sees_statements),

@@ -19,6 +19,7 @@ use crate::cache::Recording;
 use crate::enforce::Fence;
 use crate::error::{Error, Result};
 use crate::optimize::Notes;
+use crate::reads::Reads;
 use crate::report::{CacheReport, Outcome, Report, Reporter};
 use crate::request::Origin;
 use crate::runtime::{CpuRuntime, StopOnDrop};
@@ -30,6 +31,8 @@ pub struct Running {
     pub schema: SchemaRef,
     /// Origin of each column, where it is one column of one table.
     pub origins: Vec<Option<Origin>>,
+    /// What it reads.
+    pub reads: Reads,
     reporter: Arc<Reporter>,
     batches: mpsc::Receiver<Sent>,
     /// Whether the end has been said, by the work or by us.
@@ -159,7 +162,7 @@ pub(crate) struct Bounds {
 pub(crate) fn start(
     runtime: &CpuRuntime,
     gauge: &Gauge,
-    (schema, origins): (SchemaRef, Vec<Option<Origin>>),
+    (schema, origins, reads): (SchemaRef, Vec<Option<Origin>>, Reads),
     reporter: Reporter,
     rows: Rows,
     bounds: Bounds,
@@ -208,6 +211,7 @@ pub(crate) fn start(
     Running {
         schema,
         origins,
+        reads,
         reporter,
         batches,
         is_over: false,

@@ -30,6 +30,7 @@ mod origins;
 pub mod parameters;
 pub mod parse;
 mod physical;
+mod reads;
 mod report;
 pub mod request;
 mod resolve;
@@ -56,6 +57,8 @@ pub use execute::Running;
 pub use functions::has_order_key;
 pub use information_schema::type_name;
 pub use parse::StatementKind;
+pub use parse::shape;
+pub use reads::{Reads, TableRead};
 pub use report::{CacheReport, CacheStatus, Freshness, Read, Report, Residual, SourceReport};
 pub use request::{
     CacheMode, Described, Origin, Partition, Pins, PushdownRule, Query, Request, Session, SourceRules,

@@ -9,6 +9,7 @@ mod expansion;
 mod ignored;
 mod names;
 mod settings;
+mod shape;
 mod show;
 mod versions;
 
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 pub(crate) use settings::known as known_setting;
+pub use shape::shape;
 pub(crate) use versions::{Asked, Versions};
 
 use crate::cache::statement_digest;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::parse::StatementKind;
+use crate::reads::Reads;
 use crate::report::Report;
 
 /// Who asks, in which session, until when.
@@ -254,6 +255,8 @@ pub struct Described {
     /// What its sources will be asked; none for a statement that reads nothing. What is read is in it when the plan had to
     /// be made for another reason, or when a source runs statements for it.
     pub report: Option<Report>,
+    /// What it reads; none for a statement that changes the session.
+    pub reads: Option<Reads>,
 }
 
 impl Described {
@@ -268,6 +271,7 @@ impl Described {
             partitions: Vec::new(),
             origins: Vec::new(),
             report: None,
+            reads: None,
         }
     }
 }

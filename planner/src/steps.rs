@@ -22,12 +22,13 @@ use crate::logical::logical;
 use crate::optimize::Withheld;
 use crate::parse::{Body, Parsed, StatementKind, Versions, literal, parse, trusted};
 use crate::physical::Planned;
+use crate::reads::Reads;
 use crate::report::{self, Report, Surroundings, gather};
 use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
 use crate::shadow::Shadow;
-use crate::{explain, information_schema, origins, parameters, physical, rules};
+use crate::{explain, information_schema, origins, parameters, physical, reads, rules};
 
 /// What all statements share.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
 pub(crate) struct Ready {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) resolution: Resolution,
+    /// What it reads.
+    pub(crate) reads: Reads,
     /// What the guarded plan depends on; none when it is also a function of the moment.
     pub(crate) key: Option<PlanKey>,
     /// Names the statement.
@@ -96,6 +99,7 @@ impl Inner {
             partitions,
             origins: prepared.origins.clone(),
             report: Some(self.report(request, &ready, whole.as_ref())),
+            reads: Some(ready.reads),
             pins: ready.resolution.pins,
         })
     }
@@ -198,12 +202,17 @@ impl Inner {
         .await?;
         rules::check_freshness(&session.rules, &resolution.tables)?;
         let policies = self.catalog.policies()?;
+        let reads = |prepared: &Prepared, resolution: &Resolution| {
+            let (guard, columns) = (&prepared.guard, &prepared.columns);
+            Reads::of(guard, columns, &resolution.pins, principal, &policies)
+        };
         let key = PlanKey::new(&query.sql, session, &resolution, policies.epoch());
         if let Some(prepared) = self.plans.get(&key) {
             // The decision is asked again: a plan that was kept is no authority.
             enforce(prepared.guard.plan().clone(), principal, &policies)?;
             let key = Some(key);
             return Ok(Ready {
+                reads: reads(&prepared, &resolution),
                 prepared,
                 resolution,
                 key,
@@ -220,6 +229,7 @@ impl Inner {
             kind,
             parameters: parameters::wanted(&plan)?,
             origins: origins::origins(&plan),
+            columns: reads::columns(&plan),
             guard: enforce(plan, principal, &policies)?,
         });
         let key = resolution.is_versioned.then_some(key);
@@ -227,6 +237,7 @@ impl Inner {
             self.plans.put(key.clone(), &prepared);
         }
         Ok(Ready {
+            reads: reads(&prepared, &resolution),
             prepared,
             resolution,
             key,

@@ -62,7 +62,10 @@ class Gateway:
     def serve(cls, binary: str, directory: Path, settings: dict[str, str], deadline_seconds: float = 60):
         """Yields a gateway of `lakegate serve` over the lake and the users of a quickstart in `directory`."""
         admin = f"127.0.0.1:{free_port()}"
-        listen = {"listen.flight": "127.0.0.1:0", "listen.rest": "127.0.0.1:0", "listen.admin": admin}
+        # One process writes a trail, and the quickstart may be running.
+        trail = directory.with_name(f"{directory.name}-audit-{admin.rpartition(':')[2]}")
+        listen = {"listen.flight": "127.0.0.1:0", "listen.rest": "127.0.0.1:0", "listen.admin": admin,
+                  "audit.folder": str(trail)}
         command = [binary, "serve", "--config", str(directory / "gateway.toml")]
         with cls._run(command, directory, admin, listen | settings, deadline_seconds) as gateway:
             yield gateway

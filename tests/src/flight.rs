@@ -200,3 +200,32 @@ fn local(message: &str) -> Refusal {
         message: message.to_owned(),
     }
 }
+
+/// `google.rpc.Status`, which a refusal carries in its details.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RpcStatus {
+    /// The gRPC code once more.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// What else is told.
+    #[prost(message, repeated, tag = "3")]
+    pub details: Vec<Detail>,
+}
+
+/// One detail of a refusal.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Detail {
+    /// What it is.
+    #[prost(string, tag = "1")]
+    pub type_url: String,
+    /// Its message.
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+}
+
+impl RpcStatus {
+    /// The details of a status, which must have some.
+    pub fn of(status: &tonic::Status) -> Self {
+        prost::Message::decode(status.details()).expect("google.rpc.Status")
+    }
+}

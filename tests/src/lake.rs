@@ -142,6 +142,23 @@ impl Lake {
         Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
     }
 
+    /// As [`Lake::gateway_with`] with more secrets, which the config refers to as `env:LAKEGATE_TEST_KEY_N`, counted on
+    /// from the keys.
+    pub fn gateway_with_secrets(
+        &self,
+        keys: &[&str],
+        secrets: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Gateway> {
+        let admin = free_address()?;
+        let mut launch = self.launch("serve", &admin, keys, settings)?;
+        for (index, secret) in secrets.iter().enumerate() {
+            let name = format!("LAKEGATE_TEST_KEY_{}", keys.len() + index);
+            launch = launch.with_environment(&name, secret);
+        }
+        Ok(Gateway::start(&launch, &admin)?.with_users(USERS))
+    }
+
     /// The command line of such a gateway with its admin listener at `admin`, or of another command on its config.
     pub fn launch(
         &self,

@@ -75,6 +75,14 @@ async fn check(
         format!("{file}, epoch {}", store.current().epoch())
     });
     report.item("policies.file", found.map_err(|error| chain(error)))?;
+    let trail = match &config.audit.folder {
+        Some(folder) => config
+            .audit
+            .signing_key(environment)
+            .map(|_| folder.display().to_string()),
+        None => Ok("off, nothing is recorded".to_owned()),
+    };
+    report.setting("audit", trail)?;
     // Sources are connected to even if the policies are bad: nothing is read through this store.
     match policies {
         Ok(store) => sources(config, environment, Arc::new(store), report).await,

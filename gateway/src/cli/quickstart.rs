@@ -47,7 +47,7 @@ Examples:
   lakegate quickstart --flight 127.0.0.1:0 --rest 127.0.0.1:0 --ingest 127.0.0.1:0 --admin 127.0.0.1:0
 
 DIR holds warehouse/ and catalog.sqlite (the lake), credentials.json (users and passwords), users.toml, policies.toml,
-pepper and pipelines/ (kept, yours to edit), gateway.toml, ingest.toml, seal.key and endpoints.json (written anew by
+pepper, audit.key and pipelines/ (kept, yours to edit), audit/ (who has asked for what), gateway.toml, ingest.toml, seal.key and endpoints.json (written anew by
 every start), and ingest-state/ (can be deleted).
 
 Exit codes: 0 stopped as told, 1 failure, 2 wrong usage.")]
@@ -100,8 +100,10 @@ pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(),
         folder.write(postgres::PASSWORD, password)?;
     }
     folder.write("seal.key", &settings::seal_key()?)?;
-    if folder.read(settings::PEPPER)?.is_none() {
-        folder.write(settings::PEPPER, &settings::seal_key()?)?;
+    for kept in [settings::PEPPER, settings::AUDIT_KEY] {
+        if folder.read(kept)?.is_none() {
+            folder.write(kept, &settings::seal_key()?)?;
+        }
     }
     let runtime = super::runtime()?;
     let served = runtime.block_on(serve(&arguments, &folder, ports, config, environment));

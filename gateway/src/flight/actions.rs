@@ -45,6 +45,11 @@ pub(super) const NAMES: [(&str, &str); 8] = [
 ];
 
 pub(super) async fn answer(app: &App, context: &RequestContext, action: Action) -> Result<Response<Bytes>> {
+    let known = NAMES.iter().find(|(name, _)| *name == action.r#type);
+    context
+        .entry
+        .command(known.map_or("unknown", |(name, _)| name))
+        .await?;
     match action.r#type.as_str() {
         "CreatePreparedStatement" => {
             let request: ActionCreatePreparedStatementRequest = unpacked(&action)?;

@@ -36,7 +36,11 @@ pub(super) async fn answer(
         .flight_descriptor
         .clone()
         .ok_or_else(|| malformed("it has no descriptor".to_owned()))?;
-    match command(&descriptor.cmd) {
+    let command = command(&descriptor.cmd);
+    if let Some(Ok(command)) = &command {
+        context.entry.command(name(command.type_url())).await?;
+    }
+    match command {
         Some(Ok(Command::CommandPreparedStatementQuery(query))) => {
             let opened = Opened::handle(app, context, &query.prepared_statement_handle)?;
             let handle = match values(app, first, messages).await? {
@@ -69,7 +73,10 @@ pub(super) async fn answer(
 /// An update that changes the session is carried out; a query is told to come by the query path; the rest was refused
 /// when the statement was read.
 async fn update_result(app: &App, context: &RequestContext, sql: &str) -> Result<Response<PutResult>> {
-    let described = app.engine.describe(&context.request()?, &Query::new(sql)).await?;
+    let described = app
+        .engine
+        .describe(&context.request(sql).await?, &Query::new(sql))
+        .await?;
     let StatementKind::Set(assignments) = described.kind else {
         return Err(Error::Unsupported {
             what: "a query sent as an update".to_owned(),

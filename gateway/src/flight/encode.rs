@@ -20,11 +20,12 @@ use tonic::Status;
 use super::frames::{Frames, Messages};
 use crate::admission::Place;
 use crate::app::App;
+use crate::audit::{Entry, Outcome};
 use crate::edge::plain_batch;
 use crate::error::{Error, Result};
 use crate::ipc;
 use crate::running::Registered;
-use crate::status::Answer;
+use crate::status::{Answer, outcome};
 
 /// How often a silent answer asks whether it may go on.
 const FENCE_ASKED: Duration = Duration::from_millis(500);
@@ -38,6 +39,7 @@ pub(super) struct Stream {
     pub(super) schema: SchemaRef,
     pub(super) request: String,
     pub(super) fence: Arc<dyn Fence>,
+    pub(super) entry: Arc<Entry>,
     pub(super) registered: Registered,
     pub(super) _place: Place,
 }
@@ -95,7 +97,11 @@ impl State {
 
     /// The next messages; none at the end.
     async fn next(&mut self) -> Option<Vec<Result<Frames, Status>>> {
-        let encoded = match self.step().await? {
+        let Some(step) = self.step().await else {
+            self.stream.entry.conclude(Outcome::ok());
+            return None;
+        };
+        let encoded = match step {
             Ok(batch) => self.stream.messages(&batch),
             Err(error) => Err(error),
         };
@@ -103,6 +109,7 @@ impl State {
             Ok(messages) => messages.into_iter().map(Ok).collect(),
             Err(error) => {
                 self.is_over = true;
+                self.stream.entry.conclude(outcome(&error));
                 vec![Err(Answer::of(&error, &self.stream.request).status())]
             }
         })
@@ -114,6 +121,7 @@ impl Stream {
         let plain = plain_batch(batch, &self.schema)?;
         let (messages, bytes) = batch_messages(&plain)?;
         self.app.metrics.sent("flight", plain.num_rows(), bytes);
+        self.entry.sent(plain.num_rows(), bytes);
         Ok(messages)
     }
 }
@@ -124,14 +132,15 @@ pub(super) fn schema_message(schema: &Schema) -> FlightData {
     SchemaAsIpc::new(schema, &options).into()
 }
 
-/// A whole small result.
+/// A whole small result, and the bytes of its bodies.
 ///
 /// # Errors
 /// `Internal` when a batch cannot be encoded.
-pub(super) fn all(batch: &RecordBatch) -> Result<Vec<Frames>> {
+pub(super) fn all(batch: &RecordBatch) -> Result<(Vec<Frames>, usize)> {
     let mut messages = vec![Frames::schema(batch.schema_ref())];
-    messages.extend(batch_messages(batch)?.0);
-    Ok(messages)
+    let (rows, bytes) = batch_messages(batch)?;
+    messages.extend(rows);
+    Ok((messages, bytes))
 }
 
 /// The messages of a batch, all of about one size, and the bytes of their bodies.

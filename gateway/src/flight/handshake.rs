@@ -1,6 +1,8 @@
 //! Handshake: credentials in the headers, a bearer token in the headers of the answer. The payload is never needed: the
 //! JDBC and ADBC drivers send none that matters, and read none.
 
+use std::sync::Arc;
+
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::{StreamExt, stream};
 use policies::Credentials;
@@ -9,8 +11,9 @@ use tonic::{Response, Streaming};
 
 use super::{Answers, Call};
 use crate::app::App;
-use crate::auth::{authenticate, credentials};
+use crate::auth::credentials;
 use crate::error::{Error, Result};
+use crate::session::admit;
 
 pub(super) async fn answer(
     app: &App,
@@ -18,7 +21,9 @@ pub(super) async fn answer(
     messages: Streaming<HandshakeRequest>,
 ) -> Result<Response<Answers<HandshakeResponse>>> {
     let peer = call.peer.as_ref();
-    let proven = authenticate(app, &call.headers, peer).await?;
+    let (proven, entry, _) = admit(app, &call.incoming()).await?;
+    drop(call.entry.set(Arc::clone(&entry)));
+    entry.settled().await?;
     let token = match credentials(&call.headers, peer)? {
         Credentials::Bearer(token) => Some(token.expose().to_owned()),
         Credentials::Basic { .. } => Some(app.identity.mint(&proven.principal, None, &proven.options)?),

@@ -14,7 +14,7 @@ use planner::{Query, StatementKind, TableFilter};
 use prost::bytes::Bytes;
 use tonic::Response;
 
-use super::asked::{Asked, by_descriptor};
+use super::asked::{Asked, by_descriptor, name};
 use super::prepared::Opened;
 use super::{metadata, session_options};
 use crate::app::App;
@@ -36,6 +36,7 @@ pub(super) async fn flight_info(
             statement(app, &context, descriptor, handle.sql, handle.parameters).await
         }
         Asked::Metadata(command) => {
+            context.entry.command(name(command.type_url())).await?;
             let schema = metadata::schema(&command);
             let ticket = sealed(app, context, Content::Metadata(bytes_of(*command)))?;
             Ok(Response::new(assemble(
@@ -79,7 +80,10 @@ pub(super) async fn schema(
             };
             columns(app, &context, query).await?
         }
-        Asked::Metadata(command) => metadata::schema(&command),
+        Asked::Metadata(command) => {
+            context.entry.command(name(command.type_url())).await?;
+            metadata::schema(&command)
+        }
     };
     Ok(SchemaResult {
         schema: encoded(&schema)?,
@@ -87,7 +91,11 @@ pub(super) async fn schema(
 }
 
 async fn columns(app: &App, context: &RequestContext, query: Query) -> Result<SchemaRef> {
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
+    context.entry.planned(described.reads.as_ref()).await?;
     Ok(result_schema(&described.schema, &described.origins))
 }
 
@@ -126,7 +134,11 @@ async fn statement(
         parameters: values,
         ..Query::new(sql.clone())
     };
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
+    context.entry.planned(described.reads.as_ref()).await?;
     if let StatementKind::Set(assignments) = &described.kind {
         let session = app
             .engine

@@ -55,8 +55,12 @@ pub(super) async fn create(
     no_transaction(request.transaction_id.as_ref())?;
     let described = app
         .engine
-        .describe(&context.request()?, &Query::new(request.query.clone()))
+        .describe(
+            &context.request(&request.query).await?,
+            &Query::new(request.query.clone()),
+        )
         .await?;
+    context.entry.planned(described.reads.as_ref()).await?;
     let handle = Handle {
         sql: request.query,
         parameters: None,

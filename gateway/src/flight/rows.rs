@@ -7,7 +7,7 @@ use prost::bytes::Bytes;
 use std::sync::Arc;
 use uuid::Uuid;
 
-use super::asked::{command, no_transaction, text};
+use super::asked::{command, name, no_transaction, text};
 use super::encode::{self, Stream};
 use super::frames::{self, Frames, Given};
 use super::metadata;
@@ -67,14 +67,17 @@ async fn by_raw(app: &Arc<App>, context: &RequestContext, bytes: &Bytes) -> Resu
 
 async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) -> Result<Given> {
     let place = app.admission.enter(context.principal.subject()).await?;
-    let request = context.request()?;
+    let request = context.request(&query.sql).await?;
     let running = app.engine.run(&request, &query).await?;
     let registered = app.running.register(context.principal.subject(), id);
+    context.entry.read(&running.reads).await?;
+    context.entry.streams();
     let stream = Stream {
         app: Arc::clone(app),
         schema: result_schema(&running.schema, &running.origins),
         request: context.id.clone(),
         fence: Arc::clone(&context.fence),
+        entry: Arc::clone(&context.entry),
         registered,
         _place: place,
     };
@@ -85,6 +88,9 @@ async fn rows(app: &Arc<App>, context: &RequestContext, id: &str, query: Query) 
 }
 
 async fn metadata_rows(app: &Arc<App>, context: &RequestContext, command: Command) -> Result<Given> {
+    context.entry.command(name(command.type_url())).await?;
     let batch = metadata::rows(app, context, command).await?;
-    Ok(frames::whole(encode::all(&batch)?).into())
+    let (messages, bytes) = encode::all(&batch)?;
+    context.entry.sent(batch.num_rows(), bytes);
+    Ok(frames::whole(messages).into())
 }

@@ -9,14 +9,17 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use planner::CacheMode;
 
+use crate::admission::Room;
 use crate::app::App;
+use crate::audit::Outcome;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::rest::envelope::RequestName;
 use crate::rest::problem::Refusal;
-use crate::session::RequestContext;
+use crate::session::{Incoming, RequestContext};
 
 /// A proven caller with the context of the call.
 #[derive(Clone, Debug)]
@@ -24,19 +27,38 @@ pub(super) struct Caller(pub(super) RequestContext);
 
 /// Proves the caller, or answers 401.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id = request
+    let name = request
         .extensions()
         .get::<RequestName>()
-        .map(|name| name.0.clone())
+        .cloned()
         .unwrap_or_default();
     let peer = Peer::of(request.extensions());
-    match RequestContext::open(&app, request.headers(), peer.as_ref(), &id).await {
+    let call = Incoming {
+        protocol: "rest",
+        method: &name.route,
+        id: &name.id,
+        headers: request.headers(),
+        peer: peer.as_ref(),
+    };
+    match RequestContext::open(&app, &call).await {
         Ok(mut context) => {
             if let Some(mode) = cache_mode(request.headers()) {
                 context.session.cache = mode;
             }
+            let (entry, room) = (Arc::clone(&context.entry), context.room);
             request.extensions_mut().insert(Caller(context));
-            next.run(request).await
+            let mut response = next.run(request).await;
+            // Nothing is changed by a call of this door, so that its start is waited for when the answer is there.
+            if let Err(error) = entry.settled().await {
+                response = Refusal::from(error).into_response();
+            }
+            match response.extensions().get::<Arc<Refusal>>() {
+                Some(refusal) => entry.conclude(refusal.outcome()),
+                None if entry.is_streaming() => {}
+                None => entry.conclude(Outcome::ok()),
+            }
+            tell(&mut response, room);
+            response
         }
         Err(error) => Refusal::from(error).into_response(),
     }
@@ -57,6 +79,15 @@ fn cache_mode(headers: &HeaderMap) -> Option<CacheMode> {
         (true, _) => Some(CacheMode::Off),
         (false, true) => Some(CacheMode::Refresh),
         (false, false) => None,
+    }
+}
+
+/// Puts what is left of the caller's requests into the headers.
+pub(super) fn tell(response: &mut Response, room: Option<Room>) {
+    for (name, value) in room.iter().flat_map(Room::headers) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
 }
 

@@ -339,7 +339,9 @@ pub(super) async fn find(app: &App, context: &RequestContext, name: &DatasetName
         rows_max: Some(0),
         ..Query::new(format!("SELECT * FROM {}", name.sql()))
     };
-    app.engine.describe(&context.request()?, &query).await?;
+    app.engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
     // What can be queried and is not listed is the information schema, which is no dataset.
     Err(planner::Error::UnknownTable {
         name: name.plain(),

@@ -26,6 +26,7 @@ use planner::{Query, Running};
 
 use crate::admission::Place;
 use crate::app::App;
+use crate::audit::Outcome;
 use crate::edge::{cache_headers, plain_batch, plain_schema};
 use crate::error::{Error, Result};
 use crate::rest::accept::Shape;
@@ -70,7 +71,12 @@ pub(super) async fn deliver(
     work: Work,
 ) -> Result<Response, Refusal> {
     let registered = app.running.register(context.principal.subject(), &context.id);
-    let running = app.engine.run(&context.request()?, &work.query).await?;
+    let running = app
+        .engine
+        .run(&context.request(&work.query.sql).await?, &work.query)
+        .await?;
+    context.entry.read(&running.reads).await?;
+    context.entry.streams();
     let cache = running.cached().cloned();
     let plain = plain_schema(&running.schema);
     let shown: Vec<usize> = (0..work.shown.unwrap_or(plain.fields().len())).collect();
@@ -199,6 +205,7 @@ impl Rows {
         self.encoder.rows(&batch.slice(written, count), out)?;
         self.given += count as u64;
         self.app.metrics.sent("rest", count, out.len() - before);
+        self.context.entry.sent(count, out.len() - before);
         if written + count < batch.num_rows() {
             self.current = Some((batch, written + count));
         }
@@ -245,6 +252,7 @@ impl Rows {
             report: report.as_deref(),
         };
         self.encoder.tail(&end, out)?;
+        self.context.entry.conclude(Outcome::ok());
         if self.encoder.carries_cursor() {
             return Ok(());
         }
@@ -268,6 +276,7 @@ impl Rows {
 
     fn break_off(&mut self, error: Error, out: &mut Vec<u8>) {
         let refusal = Refusal::from(error);
+        self.context.entry.conclude(refusal.outcome());
         self.encoder.failure(&refusal.problem(&self.context.id), out);
         self.stage = Stage::Broken(refusal.into_error());
     }

@@ -15,15 +15,23 @@ use crate::rest::problem::{Refusal, render};
 use crate::session::{REQUEST_ID, request_id};
 
 /// The name of the call, for whoever comes after the envelope.
-#[derive(Clone, Debug)]
-pub(super) struct RequestName(pub(super) String);
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestName {
+    /// Names it to the caller and in the log.
+    pub(super) id: String,
+    /// Its method and route.
+    pub(super) route: String,
+}
 
 /// Runs the call inside its envelope.
 pub(super) async fn surround(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let route = route(&request);
-    request.extensions_mut().insert(RequestName(id.clone()));
+    request.extensions_mut().insert(RequestName {
+        id: id.clone(),
+        route: route.clone(),
+    });
     let mut response = next.run(request).await;
     if let Some(refusal) = response.extensions_mut().remove::<Arc<Refusal>>() {
         response = render(response, &refusal, &id);

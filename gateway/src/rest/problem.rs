@@ -15,8 +15,11 @@ use planner::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admission::Room;
+use crate::audit::Outcome;
 use crate::error::Error;
-use crate::status::Answer;
+use crate::rest::caller::tell;
+use crate::status::{Answer, outcome};
 
 /// The media type of a problem.
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -65,6 +68,19 @@ impl Refusal {
                 .map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64),
             line,
             column,
+        }
+    }
+
+    /// How the audit trail tells of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        outcome(&self.error)
+    }
+
+    /// What is left of the caller's requests, where that is why.
+    fn room(&self) -> Option<Room> {
+        match &self.error {
+            Error::RateLimited { room } => Some(*room),
+            _ => None,
         }
     }
 
@@ -176,7 +192,9 @@ pub(super) fn render(response: Response, refusal: &Refusal, id: &str) -> Respons
     if let Some(seconds) = problem.retry_after {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    Response::from_parts(parts, Body::from(problem.json()))
+    let mut response = Response::from_parts(parts, Body::from(problem.json()));
+    tell(&mut response, refusal.room());
+    response
 }
 
 fn title(kind: ErrorKind) -> &'static str {

@@ -224,7 +224,10 @@ async fn describe(
         rows_max: Some(0),
         ..Query::new(format!("SELECT * FROM {}", name.sql()))
     };
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
     Ok((Columns(described.schema), described.pins))
 }
 

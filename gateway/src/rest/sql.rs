@@ -142,7 +142,10 @@ async fn prepare(app: &App, context: &RequestContext, statement: Statement) -> R
         rows_max: Some(0),
         ..Query::new(statement.sql)
     };
-    let described = app.engine.describe(&context.request()?, &query).await?;
+    let described = app
+        .engine
+        .describe(&context.request(&query.sql).await?, &query)
+        .await?;
     if let StatementKind::Set(_) = described.kind {
         return Err(no_session());
     }

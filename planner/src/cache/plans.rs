@@ -20,6 +20,7 @@ use moka::sync::Cache;
 use crate::enforce::guard::GuardedPlan;
 use crate::parse::StatementKind;
 use crate::physical::Planned;
+use crate::reads::Columns;
 use crate::request::{Origin, Pins, Session};
 use crate::resolve::{Resolution, Rights};
 
@@ -53,6 +54,8 @@ pub(crate) struct Prepared {
     pub(crate) guard: GuardedPlan,
     pub(crate) parameters: Vec<FieldRef>,
     pub(crate) origins: Vec<Option<Origin>>,
+    /// The columns that it looks at.
+    pub(crate) columns: Columns,
 }
 
 /// Kept plans, least recently used first to go.

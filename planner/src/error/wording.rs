@@ -106,7 +106,7 @@ pub(super) fn pattern_fault(message: &str) -> Option<String> {
         let fault = message
             .lines()
             .filter_map(|line| line.trim().strip_prefix("error: "))
-            .last();
+            .next_back();
         return Some(format!(
             "invalid regular expression: {}",
             fault.unwrap_or("it cannot be read")

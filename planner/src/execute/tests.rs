@@ -140,7 +140,7 @@ async fn read(end: End, limit: Duration) -> (usize, Option<Error>, Gauge) {
         batches_max: 4,
         fence: Fence::new(Arc::new(Still::default()), reader().await, Guards::new()),
     };
-    let columns = (row().schema(), vec![None]);
+    let columns = (row().schema(), vec![None], Reads::default());
     let rows = Rows::of(stream::iter([Ok(run)]).boxed());
     let around = Surroundings {
         request: "a request".to_owned(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::gateway::Gateway;
 
 mod commands;
-mod kill;
+pub(crate) mod kill;
 
 /// How long records may take from bronze to gold: an interval of two seconds, on a loaded machine.
 const ARRIVAL: Duration = Duration::from_secs(90);

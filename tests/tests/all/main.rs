@@ -1,5 +1,6 @@
 //! Every test over the wire, in one binary.
 
+mod audit;
 mod cache;
 mod cancel;
 mod catalogs;
@@ -14,6 +15,7 @@ mod layering;
 mod limits;
 mod objects;
 mod pages;
+mod rates;
 mod reload;
 mod security;
 mod sql;

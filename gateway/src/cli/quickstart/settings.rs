@@ -15,6 +15,13 @@ use super::snippets::At;
 /// The secret that API keys are checked with. It is made once and kept, since the keys would be void without it.
 pub(super) const PEPPER: &str = "pepper";
 
+/// The secret that the audit trail is signed with. It is made once and kept, since the trail could not be verified
+/// without it.
+pub(super) const AUDIT_KEY: &str = "audit.key";
+
+/// The folder of the trail.
+pub(super) const AUDIT: &str = "audit";
+
 /// A complete config, which `lakegate serve --config` takes too.
 pub(super) fn gateway(folder: &Folder, arguments: &Arguments) -> String {
     let path = |name: &str| quoted(&folder.path(name));
@@ -45,6 +52,12 @@ file = {policies}
 catalog = \"lake\"
 schema = \"gold\"
 
+[audit]
+folder = {audit}
+key = {audit_key}
+folder_bytes_max = \"1 GiB\"
+oldest = \"remove\"
+
 [telemetry]
 log = \"warn\"
 
@@ -60,6 +73,8 @@ warehouse = {warehouse}
         keys = path("keys.toml"),
         revocations = path("revocations.toml"),
         policies = path("policies.toml"),
+        audit = path(AUDIT),
+        audit_key = secret(AUDIT_KEY),
         catalog = path("catalog.sqlite"),
         warehouse = path("warehouse"),
     );

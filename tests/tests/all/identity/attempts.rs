@@ -1,27 +1,10 @@
 //! Passwords guessed over the wire.
 
-use prost::Message as _;
 use tests::Flight;
+use tests::flight::RpcStatus;
 use tonic::Code;
 
 use super::{COUNT, House};
-
-/// `google.rpc.Status` with the one detail that we look for.
-#[derive(Clone, PartialEq, prost::Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Detail>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Detail {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
 
 #[tokio::test]
 async fn guessing_is_stopped_and_told_when_to_come_again() {
@@ -66,7 +49,7 @@ async fn guessing_is_stopped_and_told_when_to_come_again() {
         .map(drop)
         .expect_err("refused");
     assert_eq!(status.code(), Code::ResourceExhausted);
-    let details = RpcStatus::decode(status.details()).expect("google.rpc.Status");
+    let details = RpcStatus::of(&status);
     assert_eq!(details.code, Code::ResourceExhausted as i32);
     assert_eq!(
         details.details[0].type_url,

@@ -161,7 +161,7 @@ pub(super) fn lake(folder: &Path) -> PathBuf {
 }
 
 /// Runs the command once, and gives what it printed.
-pub(super) fn run(config: &Path, arguments: &[&str]) -> String {
+pub(crate) fn run(config: &Path, arguments: &[&str]) -> String {
     let output = Command::new(binary())
         .args(["--config", config.to_str().expect("a UTF-8 path")])
         .args(arguments)
