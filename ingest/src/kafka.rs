@@ -80,6 +80,8 @@ pub(crate) async fn run(parts: Parts, stop: CancellationToken) {
             Err(error) => {
                 parts.metrics.failed(parts.pipeline.name(), "bronze");
                 parts.board.waiting(&error.chain());
+                // Its password may be another one by now.
+                registry = None;
                 pause.next()
             }
         };

@@ -12,6 +12,8 @@ import json
 import os
 import sys
 
+import pyarrow.compute as pc
+
 from interop import through_duckdb, through_pyiceberg
 
 READERS = {"pyiceberg": through_pyiceberg, "duckdb": through_duckdb}
@@ -43,7 +45,7 @@ def main() -> None:
     for name, read in READERS.items():
         table = lambda of: read({"folder": folder(warehouse, of), "moved": None})  # noqa: B023, E731
         rejects = table("system.rejects")
-        rejects = rejects.filter([of == pipeline for of in rejects["pipeline"].to_pylist()])
+        rejects = rejects.filter(pc.equal(rejects["pipeline"], pipeline))
         bronze = ["_ingest_id", "_topic", "_partition", "_offset", "_key", "payload", "payload_bytes", "_headers"]
         said[name] = {
             "bronze": told(table(f"bronze.{pipeline}"), "_ingest_id", bronze),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ impl Dock {
     /// Starts the service with an armed point; none when it died before it was ready.
     pub fn start(config: &Path, point: Option<&str>) -> Option<Self> {
         let text = fs::read_to_string(config).expect("a config");
-        let name = format!("armed-{}.toml", point.unwrap_or("not"));
+        let stem = config.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("armed-{stem}.toml");
         let armed = config.with_file_name(name);
         let line = format!(
             "fault_point = \"{}\"\n",
@@ -63,7 +65,15 @@ impl Dock {
                 log,
             }),
             None => {
-                drop(process.wait());
+                // At its point it ends by an abort; any other end is a failure.
+                let ended = process.wait().expect("an end");
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                assert_eq!(
+                    ended.signal(),
+                    Some(6),
+                    "lakegate-ingest ended with {ended}:\n{said}"
+                );
+                assert!(point.is_some(), "lakegate-ingest aborted:\n{said}");
                 None
             }
         }

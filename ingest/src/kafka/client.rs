@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
@@ -19,6 +20,11 @@ use crate::pipeline::kafka::{Kafka, Mechanism};
 const STATISTICS_MS: u64 = 2_000;
 /// The least room for one answer of a broker.
 const ANSWER_BYTES_MIN: usize = 100_000_000;
+
+/// Things that are heard after a question without an answer.
+const HEARD_MAX: usize = 256;
+/// The most that librdkafka lets its queue hold, in KiB.
+const QUEUE_KIB_MAX: usize = 2_097_151;
 
 /// A consumer that tells what it hears.
 pub(crate) type Consumer = StreamConsumer<Ears>;
@@ -158,7 +164,10 @@ fn config(pipeline: &str, kafka: &Kafka) -> Result<ClientConfig> {
         ("allow.auto.create.topics", "false".to_owned()),
         ("isolation.level", kafka.isolation.name().to_owned()),
         ("check.crcs", "true".to_owned()),
-        ("queued.max.messages.kbytes", (half / 1024).max(1024).to_string()),
+        (
+            "queued.max.messages.kbytes",
+            (half / 1024).clamp(1024, QUEUE_KIB_MAX).to_string(),
+        ),
         ("fetch.max.bytes", fetch.to_string()),
         ("max.partition.fetch.bytes", fetch.min(8 << 20).to_string()),
         (
@@ -293,11 +302,25 @@ impl Client {
         let part = part.into();
         match asked {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.failed(part, &error)),
+            Ok(Err(error)) => {
+                self.listen();
+                Err(self.failed(part, &error))
+            }
             Err(_) => Err(Error::Crashed {
                 part: "kafka client",
                 table: self.pipeline.clone(),
             }),
+        }
+    }
+
+    /// Takes what the client has to say beside records, where nobody takes records: with partitions assigned, whoever takes them hears it.
+    fn listen(&self) {
+        let idle = self.consumer.assignment().is_ok_and(|list| list.count() == 0);
+        if idle {
+            // Each turn hears one thing, also where it gives nothing back.
+            for _ in 0..HEARD_MAX {
+                drop(self.consumer.recv().now_or_never());
+            }
         }
     }
 

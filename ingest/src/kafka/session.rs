@@ -78,7 +78,10 @@ impl<'a> Session<'a> {
         stop: &'a CancellationToken,
     ) -> Result<Ended> {
         let pipeline = parts.pipeline.name();
-        let found = client.find(&parts.kafka).await?;
+        let found = tokio::select! {
+            found = client.find(&parts.kafka) => found?,
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+        };
         for (topic, said) in &found.missing {
             tracing::warn!(pipeline, topic, said, "a topic cannot be read");
         }
@@ -306,7 +309,7 @@ impl<'a> Session<'a> {
             let appended = self.parts.writer.append(Batch {
                 rows: Some(rows.clone()),
                 facts: BTreeMap::from([("ingest.batch-id".to_owned(), batch.clone())]),
-                advances: advances.clone(),
+                advances: advances.iter().map(|(_, advance)| advance.clone()).collect(),
             });
             match appended.await {
                 Ok(_) => break,
@@ -318,12 +321,8 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        for advance in advances {
-            let cursor = self
-                .cursors
-                .iter_mut()
-                .find(|cursor| cursor.shard.source() == advance.source);
-            if let Some(cursor) = cursor {
+        for (place, advance) in advances {
+            if let Some(cursor) = self.cursors.get_mut(place) {
                 cursor.recorded = advance.to;
             }
         }
@@ -339,7 +338,7 @@ impl<'a> Session<'a> {
     }
 
     /// The steps of the partitions that records were taken of.
-    fn advances(&mut self) -> Vec<Advance> {
+    fn advances(&mut self) -> Vec<(usize, Advance)> {
         let mut last: BTreeMap<usize, &Taken> = BTreeMap::new();
         for taken in &self.taken {
             last.insert(taken.cursor, taken);
@@ -354,11 +353,12 @@ impl<'a> Session<'a> {
                 .position
                 .witness
                 .get_or_insert_with(|| witness(taken.timestamp, taken.key.as_deref(), value));
-            advances.push(Advance {
+            let advance = Advance {
                 source: cursor.shard.source(),
                 from: Some(cursor.recorded.clone()),
                 to: cursor.position.to_string(),
-            });
+            };
+            advances.push((place, advance));
         }
         advances
     }
@@ -462,6 +462,7 @@ impl<'a> Session<'a> {
                 }
                 let mut heard = self.client.ears().heard();
                 heard.complaint = None;
+                heard.refused = false;
                 drop(heard);
                 self.parts.board.reading(self.cursors.len());
                 Ok(Some(self.parts.kafka.discover))
@@ -478,13 +479,13 @@ impl<'a> Session<'a> {
     fn tell(&self) {
         let pipeline = self.parts.pipeline.name();
         let heard = self.client.ears().heard();
+        let pending: BTreeSet<usize> = self.taken.iter().map(|taken| taken.cursor).collect();
         let mut total = 0;
         for (place, cursor) in self.cursors.iter().enumerate() {
             let Some(end) = heard.ends.get(&cursor.shard) else {
                 continue;
             };
-            let pending = self.taken.iter().any(|taken| taken.cursor == place);
-            let committed = match pending {
+            let committed = match pending.contains(&place) {
                 // Behind the last record there may be offsets without one.
                 false => cursor.position.next.max(end.handed),
                 true => cursor

@@ -67,6 +67,7 @@ impl House {
         let folder = TempDir::with_prefix("lakegate-topics-").expect("a folder");
         fs::create_dir(folder.path().join("pipelines")).expect("a folder");
         let config = folder.path().join("ingest.toml");
+        fs::write(folder.path().join("users.toml"), "").expect("users");
         fs::write(&config, "[listen]\nhttp = \"127.0.0.1:0\"\n").expect("a config");
         let house = Self { folder, config };
         for (name, text) in pipelines {

@@ -174,6 +174,37 @@ async fn gaps_are_understood_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_unpacked_is_not_stepped_over() {
+    let kafka = Kafka::shared();
+    // The broker packs again what comes; the client of this build has no zstd.
+    kafka
+        .create("packed", 1, &[("compression.type", "zstd")])
+        .await
+        .expect("a topic");
+    let house = House::new(&[(
+        "packed",
+        pipeline("packed", &kafka.address, "topics = [\"packed\"]"),
+    )]);
+    kafka
+        .produce("packed", &records(0, &events("p", 0..5)))
+        .await
+        .expect("records");
+    let dock = Dock::start(&house.config, None).expect("a service");
+    house.await_log("kafka waits").await;
+    dock.await_metric("lakegate_ingest_source_reading{pipeline=\"packed\"}", |value| {
+        value == 0.0
+    })
+    .await;
+    let status = house.status();
+    assert_eq!(
+        (&status["received"], &status["behind"]),
+        (&0.into(), &5.into()),
+        "{status}"
+    );
+    assert!(dock.log().contains("ompress"), "{}", dock.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_table_begins_where_it_is_told() {
     let kafka = Kafka::shared();
     kafka.create("begin", 1, &[]).await.expect("a topic");
@@ -231,7 +262,11 @@ async fn of_two_processes_the_later_one_reads() {
         .produce("zombie", &records(0, &events("z", 5..9)))
         .await
         .expect("records");
-    let second = Dock::start(&house.config, None).expect("a service");
+    // The index of published records is one process's own.
+    let other = house.path().join("other.toml");
+    let text = fs::read_to_string(&house.config).expect("a config");
+    fs::write(&other, format!("state = \"other\"\n{text}")).expect("a config");
+    let second = Dock::start(&other, None).expect("a service");
     house.settled(9, 9, 0).await;
     first.signal("-CONT");
     kafka
