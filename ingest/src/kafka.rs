@@ -5,7 +5,7 @@
 //! and which one is decided by the table's epoch and not by a group of consumers, so there is nothing to rebalance. A second process of the
 //! same pipeline takes the table over, and the first one is refused at its next commit and stops.
 //!
-//! [`client`] speaks to the brokers, [`start`] finds where to begin, [`session`] reads and commits, [`rows`] makes the rows of bronze, [`avro`]
+//! [`client`] speaks to the brokers and [`ears`] hear them, [`start`] finds where to begin, [`session`] reads and commits, [`rows`] makes the rows of bronze, [`avro`]
 //! and [`registry`] read Avro, [`state`] tells people how it is.
 
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::pipeline::kafka::Kafka;
 
 mod avro;
 mod client;
+mod ears;
 pub(crate) mod inspect;
 mod position;
 mod registry;

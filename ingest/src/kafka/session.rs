@@ -10,24 +10,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::Parts;
 use super::client::Client;
 use super::position::{Shard, witness};
-use super::registry::{Known, Registry};
-use super::rows::{self, Taken};
+use super::registry::Registry;
+use super::rows::Taken;
 use super::start::{self, Cursor};
-use super::{Parts, Pause};
-use crate::bronze::writer::Batch;
-use crate::commit::Advance;
 use crate::error::{Error, Result};
-use crate::fault;
-use crate::pipeline::kafka::Encoding;
+
+mod commit;
 
 /// How often lag is told.
 const TELLING: Duration = Duration::from_secs(1);
@@ -280,158 +278,6 @@ impl<'a> Session<'a> {
             .metrics
             .source_waiting(self.parts.pipeline.name(), self.taken_bytes);
         Next::Go
-    }
-
-    /// Commits what was taken, and goes on trying while the catalog or the registry does not answer. False when the service stops meanwhile.
-    async fn commit(&mut self) -> Result<bool> {
-        self.due = None;
-        if self.taken.is_empty() {
-            return Ok(true);
-        }
-        fault::point("kafka-taken");
-        let mut pause = Pause::default();
-        let mut paused = false;
-        let advances = self.advances();
-        let schemas = loop {
-            match self.schemas().await {
-                Ok(schemas) => break schemas,
-                Err(error) => {
-                    if !self.wait(&error, &mut pause, &mut paused).await {
-                        return Ok(false);
-                    }
-                }
-            }
-        };
-        let rows = self.rows(schemas).await?;
-        let (rows, batch) = rows;
-        pause = Pause::default();
-        loop {
-            let appended = self.parts.writer.append(Batch {
-                rows: Some(rows.clone()),
-                facts: BTreeMap::from([("ingest.batch-id".to_owned(), batch.clone())]),
-                advances: advances.iter().map(|(_, advance)| advance.clone()).collect(),
-            });
-            match appended.await {
-                Ok(_) => break,
-                Err(error) if !error.is_retryable() => return Err(error),
-                Err(error) => {
-                    if !self.wait(&error, &mut pause, &mut paused).await {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-        for (place, advance) in advances {
-            if let Some(cursor) = self.cursors.get_mut(place) {
-                cursor.recorded = advance.to;
-            }
-        }
-        self.parts.board.committed();
-        self.parts.board.reading(self.cursors.len());
-        self.show();
-        if paused {
-            let list = self.assignment(|cursor| cursor.position.next);
-            let resumed = self.client.consumer.resume(&list);
-            resumed.map_err(|error| self.client.failed("the partitions", &error))?;
-        }
-        Ok(true)
-    }
-
-    /// The steps of the partitions that records were taken of.
-    fn advances(&mut self) -> Vec<(usize, Advance)> {
-        let mut last: BTreeMap<usize, &Taken> = BTreeMap::new();
-        for taken in &self.taken {
-            last.insert(taken.cursor, taken);
-        }
-        let mut advances = Vec::new();
-        for (place, taken) in last {
-            let Some(cursor) = self.cursors.get_mut(place) else {
-                continue;
-            };
-            let value = taken.value.as_ref().map(|value| value.payload.as_ref());
-            cursor
-                .position
-                .witness
-                .get_or_insert_with(|| witness(taken.timestamp, taken.key.as_deref(), value));
-            let advance = Advance {
-                source: cursor.shard.source(),
-                from: Some(cursor.recorded.clone()),
-                to: cursor.position.to_string(),
-            };
-            advances.push((place, advance));
-        }
-        advances
-    }
-
-    /// The schemas of what was taken.
-    async fn schemas(&mut self) -> Result<BTreeMap<i32, Known>> {
-        let mut schemas = BTreeMap::new();
-        let Some(registry) = self.registry else {
-            return Ok(schemas);
-        };
-        if self.parts.kafka.format != Encoding::Avro {
-            return Ok(schemas);
-        }
-        let ids: BTreeSet<i32> = self.taken.iter().filter_map(Taken::schema_id).collect();
-        for id in ids {
-            schemas.insert(id, registry.get(id).await?);
-        }
-        Ok(schemas)
-    }
-
-    /// What was taken as rows, with the name of their batch.
-    async fn rows(&mut self, schemas: BTreeMap<i32, Known>) -> Result<(arrow::array::RecordBatch, String)> {
-        let taken = std::mem::take(&mut self.taken);
-        self.taken_bytes = 0;
-        let pipeline = self.parts.pipeline.name().to_owned();
-        self.parts.metrics.source_waiting(&pipeline, 0);
-        let generation = |cursor: &Cursor| (cursor.shard.clone(), cursor.position.generation);
-        let shards: Vec<(Shard, u32)> = self.cursors.iter().map(generation).collect();
-        let format = self.parts.kafka.format;
-        let table = self.parts.writer.contract().to_string();
-        let batch = uuid::Uuid::now_v7().simple().to_string();
-        let name = batch.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let of = rows::Batch {
-                pipeline: &pipeline,
-                batch: &name,
-                format,
-                shards: &shards,
-                schemas: &schemas,
-                now: chrono::Utc::now(),
-            };
-            rows::rows(&of, &taken)
-        });
-        let made = made.await.map_err(|_| Error::Crashed {
-            part: "reader",
-            table,
-        })?;
-        made.map(|rows| (rows, batch))
-    }
-
-    /// Waits after a failure, with the partitions paused. False when the service stops meanwhile.
-    async fn wait(&self, error: &Error, pause: &mut Pause, paused: &mut bool) -> bool {
-        self.parts.board.waiting(&error.chain());
-        self.parts.metrics.failed(self.parts.pipeline.name(), "bronze");
-        if !std::mem::replace(paused, true) {
-            let list = self.assignment(|cursor| cursor.position.next);
-            if let Err(error) = self.client.consumer.pause(&list) {
-                tracing::warn!(%error, "partitions are not paused; their queue is bounded all the same");
-            }
-        }
-        tokio::select! {
-            () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(pause.next()) => true,
-        }
-    }
-
-    /// Shows the positions in the consumer group, for tools that watch lag.
-    fn show(&self) {
-        let list = self.assignment(|cursor| cursor.position.next);
-        if let Err(error) = self.client.consumer.commit(&list, CommitMode::Async) {
-            tracing::debug!(%error, "read offsets are not shown in the group");
-        }
-        fault::point("kafka-shown");
     }
 
     async fn made_again(&mut self, place: usize) -> Result<Ended> {

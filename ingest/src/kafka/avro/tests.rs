@@ -1,3 +1,4 @@
+use apache_avro::Schema;
 use apache_avro::types::Value;
 
 use super::*;

@@ -174,6 +174,41 @@ async fn gaps_are_understood_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_committed_waits_within_its_bound() {
+    let kafka = Kafka::shared();
+    kafka.create("locked", 1, &[]).await.expect("a topic");
+    let source = "topics = [\"locked\"]\nmemory_bytes = 4194304";
+    let house = House::new(&[("locked", pipeline("locked", &kafka.address, source))]);
+    let dock = Dock::start(&house.config, None).expect("a service");
+    kafka
+        .produce("locked", &records(0, &events("l", 0..5)))
+        .await
+        .expect("records");
+    house.settled(5, 5, 0).await;
+    // Somebody holds the catalog, and 20 MB come meanwhile.
+    let catalog = rusqlite::Connection::open(house.path().join("catalog.sqlite")).expect("a catalog");
+    catalog.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    let large: Vec<String> = (0..20_000)
+        .map(|record| format!("{{\"id\":\"m-{record}\",\"kind\":\"view\",\"more\":\"{record:01000}\"}}"))
+        .collect();
+    kafka
+        .produce("locked", &records(0, &large))
+        .await
+        .expect("records");
+    dock.await_metric("lakegate_ingest_source_reading{pipeline=\"locked\"}", |value| {
+        value == 0.0
+    })
+    .await;
+    dock.await_metric(
+        "lakegate_ingest_source_waiting_bytes{pipeline=\"locked\"}",
+        |bytes| bytes <= 4_194_304.0,
+    )
+    .await;
+    catalog.execute_batch("ROLLBACK").expect("no lock");
+    house.settled(20_005, 20_005, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_unpacked_is_not_stepped_over() {
     let kafka = Kafka::shared();
     // The broker packs again what comes; the client of this build has no zstd.
