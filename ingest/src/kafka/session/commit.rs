@@ -52,6 +52,7 @@ impl Session<'_> {
                 cursor.recorded = advance.to;
             }
         }
+        self.parts.metrics.source_waiting(self.parts.pipeline.name(), 0);
         self.parts.board.committed();
         self.parts.board.reading(self.cursors.len());
         self.show();
@@ -148,7 +149,6 @@ impl Session<'_> {
         let taken = std::mem::take(&mut self.taken);
         self.taken_bytes = 0;
         let pipeline = self.parts.pipeline.name().to_owned();
-        self.parts.metrics.source_waiting(&pipeline, 0);
         let generation = |cursor: &Cursor| (cursor.shard.clone(), cursor.position.generation);
         let shards: Vec<(Shard, u32)> = self.cursors.iter().map(generation).collect();
         let format = self.parts.kafka.format;
