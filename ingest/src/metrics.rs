@@ -9,6 +9,9 @@ use prometheus::{
 use crate::error::{Error, Result};
 use crate::silver::Cycle;
 
+mod source;
+use source::Source;
+
 /// The counters of one process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -20,11 +23,7 @@ pub struct Metrics {
     failures: IntCounterVec,
     commits: HistogramVec,
     waiting: IntGaugeVec,
-    source_reading: IntGaugeVec,
-    source_lag: IntGaugeVec,
-    source_waiting: IntGaugeVec,
-    source_skipped: IntCounterVec,
-    source_restarts: IntCounterVec,
+    source: Source,
 }
 
 impl Metrics {
@@ -80,31 +79,7 @@ impl Metrics {
                 "Bytes of uploads that are not committed yet.",
                 &[],
             )?,
-            source_reading: gauge(
-                "lakegate_ingest_source_reading",
-                "1 while a source is read, 0 while it waits or has stopped.",
-                &["pipeline"],
-            )?,
-            source_lag: gauge(
-                "lakegate_ingest_source_lag",
-                "Offsets that a partition has and bronze has not.",
-                &["pipeline", "shard"],
-            )?,
-            source_waiting: gauge(
-                "lakegate_ingest_source_waiting_bytes",
-                "Bytes of records that were taken from a source and are on their way to a snapshot.",
-                &["pipeline"],
-            )?,
-            source_skipped: counter(
-                "lakegate_ingest_source_skipped_total",
-                "Offsets without a record: gap by compaction or transactions, expired before they were read.",
-                &["pipeline", "cause"],
-            )?,
-            source_restarts: counter(
-                "lakegate_ingest_source_restarts_total",
-                "Partitions that are read from their beginning, since their topic was made again.",
-                &["pipeline"],
-            )?,
+            source: Source::new()?,
         };
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
@@ -114,11 +89,7 @@ impl Metrics {
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.commits.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
-        registry.register(Box::new(metrics.source_reading.clone()))?;
-        registry.register(Box::new(metrics.source_lag.clone()))?;
-        registry.register(Box::new(metrics.source_waiting.clone()))?;
-        registry.register(Box::new(metrics.source_skipped.clone()))?;
-        registry.register(Box::new(metrics.source_restarts.clone()))?;
+        metrics.source.register(registry)?;
         Ok(metrics)
     }
 
@@ -177,34 +148,6 @@ impl Metrics {
         self.waiting
             .with_label_values::<&str>(&[])
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-}
-
-impl Metrics {
-    pub(crate) fn source_reading(&self, pipeline: &str, reading: bool) {
-        self.source_reading
-            .with_label_values(&[pipeline])
-            .set(i64::from(reading));
-    }
-
-    pub(crate) fn source_lag(&self, pipeline: &str, shard: &str, lag: i64) {
-        self.source_lag.with_label_values(&[pipeline, shard]).set(lag);
-    }
-
-    pub(crate) fn source_waiting(&self, pipeline: &str, bytes: usize) {
-        self.source_waiting
-            .with_label_values(&[pipeline])
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    pub(crate) fn source_skipped(&self, pipeline: &str, cause: &str, offsets: i64) {
-        self.source_skipped
-            .with_label_values(&[pipeline, cause])
-            .inc_by(u64::try_from(offsets).unwrap_or_default());
-    }
-
-    pub(crate) fn source_restarted(&self, pipeline: &str) {
-        self.source_restarts.with_label_values(&[pipeline]).inc();
     }
 }
 

@@ -30,11 +30,6 @@ pub(crate) type Consumer = StreamConsumer<Ears>;
 
 /// The config of librdkafka for a pipeline.
 fn config(pipeline: &str, kafka: &Kafka) -> Result<ClientConfig> {
-    let fault = |key, problem: &str| Error::Source {
-        pipeline: pipeline.to_owned(),
-        key,
-        problem: problem.to_owned(),
-    };
     let mut config = ClientConfig::new();
     let timeout = kafka.timeout.as_millis();
     let half = kafka.memory_bytes / 2;
@@ -73,6 +68,17 @@ fn config(pipeline: &str, kafka: &Kafka) -> Result<ClientConfig> {
     ] {
         config.set(key, value);
     }
+    secure(&mut config, pipeline, kafka)?;
+    Ok(config)
+}
+
+/// Who the brokers are and who we are to them.
+fn secure(config: &mut ClientConfig, pipeline: &str, kafka: &Kafka) -> Result<()> {
+    let fault = |key, problem: &str| Error::Source {
+        pipeline: pipeline.to_owned(),
+        key,
+        problem: problem.to_owned(),
+    };
     let protocol = match (&kafka.tls, &kafka.sasl) {
         (None, None) => "plaintext",
         (Some(_), None) => "ssl",
@@ -117,7 +123,7 @@ fn config(pipeline: &str, kafka: &Kafka) -> Result<ClientConfig> {
             sasl.password.read("source.sasl.password")?.expose(),
         );
     }
-    Ok(config)
+    Ok(())
 }
 
 /// The group under which read offsets are shown.

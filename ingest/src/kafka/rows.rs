@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int32Builder, Int64Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -207,94 +206,97 @@ pub(crate) struct Batch<'a> {
     pub(crate) now: DateTime<Utc>,
 }
 
+/// A record with its place and what silver reads of it.
+struct Row<'a> {
+    taken: &'a Taken,
+    shard: &'a Shard,
+    generation: u32,
+    read: Read<'a>,
+}
+
+impl Row<'_> {
+    /// The key as a text or as bytes.
+    fn key(&self) -> (Option<&str>, Option<&[u8]>) {
+        let key = self.taken.key.as_deref();
+        key.map_or((None, None), envelope::text_or_bytes)
+    }
+
+    fn sha256(&self) -> String {
+        let value = self.taken.value.as_ref().map(|value| value.payload.as_ref());
+        digest::hex(&digest::sha256(value.unwrap_or_default()))
+    }
+}
+
 /// The rows of some records.
 ///
 /// # Errors
 /// A defect: the columns do not fit together.
 pub(crate) fn rows(of: &Batch<'_>, records: &[Taken]) -> Result<RecordBatch> {
-    let count = records.len();
-    let mut texts: [StringBuilder; 10] = std::array::from_fn(|_| StringBuilder::new());
-    let (mut bytes, mut key_bytes) = (BinaryBuilder::new(), BinaryBuilder::new());
-    let (mut partitions, mut schema_ids) = (Int32Builder::new(), Int32Builder::new());
-    for taken in records {
-        let [
-            id,
-            position,
-            op,
-            payload,
-            problem,
-            sha256,
-            headers,
-            shards,
-            topic,
-            key,
-        ] = &mut texts;
-        let Some((shard, generation)) = of.shards.get(taken.cursor) else {
-            continue;
-        };
+    let row = |taken| -> Option<Row<'_>> {
+        let taken: &Taken = taken;
+        let (shard, generation) = of.shards.get(taken.cursor)?;
         let read = read(of.format, shard, taken, of.schemas);
-        id.append_value(format!("{shard}/{generation}/{}", taken.offset));
-        position.append_value(format!("{:020}", taken.offset));
-        op.append_value(if taken.value.is_some() { "c" } else { "d" });
-        let came = taken.value.as_ref().map(|value| value.payload.as_ref());
-        sha256.append_value(digest::hex(&digest::sha256(came.unwrap_or_default())));
-        payload.append_option(read.payload);
-        bytes.append_option(read.bytes);
-        problem.append_option(read.problem);
-        headers.append_value(&taken.headers);
-        shards.append_value(shard.to_string());
-        topic.append_value(&shard.topic);
-        partitions.append_value(shard.partition);
-        let (text, raw) = taken.key.as_deref().map_or((None, None), envelope::text_or_bytes);
-        key.append_option(text);
-        key_bytes.append_option(raw);
-        schema_ids.append_option((of.format == Encoding::Avro).then(|| taken.schema_id()).flatten());
-    }
-    let [
-        id,
-        position,
-        op,
-        payload,
-        problem,
-        sha256,
-        headers,
-        shards,
-        topic,
-        key,
-    ] = &mut texts;
-    let repeated = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
-    let instants = |values: Vec<Option<i64>>| -> ArrayRef {
+        let generation = *generation;
+        Some(Row {
+            taken,
+            shard,
+            generation,
+            read,
+        })
+    };
+    let rows: Vec<Row<'_>> = records.iter().filter_map(row).collect();
+    let text = |value: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(value).collect::<StringArray>())
+    };
+    let instants = |values: &dyn Fn(&Row<'_>) -> Option<i64>| -> ArrayRef {
+        let values: Vec<Option<i64>> = rows.iter().map(values).collect();
         Arc::new(TimestampMicrosecondArray::from(values).with_timezone("+00:00"))
     };
-    let offsets: Int64Array = records.iter().map(|taken| Some(taken.offset)).collect();
-    // A timestamp beyond what microseconds hold is none: readers could not tell it.
-    let at = |taken: &Taken| taken.timestamp?.checked_mul(1_000);
+    let same = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows.len()])) };
+    let bytes: BinaryArray = rows.iter().map(|row| row.read.bytes).collect();
+    let key_bytes: BinaryArray = rows.iter().map(|row| row.key().1).collect();
+    let partitions: Int32Array = rows.iter().map(|row| Some(row.shard.partition)).collect();
+    let offsets: Int64Array = rows.iter().map(|row| Some(row.taken.offset)).collect();
+    let is_avro = of.format == Encoding::Avro;
+    let schema_id = |row: &Row<'_>| row.taken.schema_id().filter(|_| is_avro);
+    let schema_ids: Int32Array = rows.iter().map(schema_id).collect();
+    let id = |row: &Row<'_>| format!("{}/{}/{}", row.shard, row.generation, row.taken.offset);
+    let op = |row: &Row<'_>| if row.taken.value.is_some() { "c" } else { "d" };
     let columns: [(&str, ArrayRef, bool); 21] = [
-        (envelope::INGEST_ID, Arc::new(id.finish()), false),
-        ("_source", repeated("kafka"), false),
-        ("_stream", repeated(of.pipeline), false),
-        (envelope::POSITION, Arc::new(position.finish()), false),
+        (envelope::INGEST_ID, text(&|row| Some(id(row))), false),
+        ("_source", same("kafka"), false),
+        ("_stream", same(of.pipeline), false),
         (
-            envelope::INGESTED_AT,
-            instants(vec![Some(of.now.timestamp_micros()); count]),
+            envelope::POSITION,
+            text(&|row| Some(format!("{:020}", row.taken.offset))),
             false,
         ),
-        ("_op", Arc::new(op.finish()), false),
-        (envelope::BATCH, repeated(of.batch), false),
-        ("_payload_format", repeated(of.format.name()), false),
-        (envelope::PAYLOAD, Arc::new(payload.finish()), true),
-        (envelope::PAYLOAD_BYTES, Arc::new(bytes.finish()), true),
-        (envelope::PROBLEM, Arc::new(problem.finish()), true),
-        ("_content_sha256", Arc::new(sha256.finish()), false),
-        ("_headers", Arc::new(headers.finish()), false),
-        ("_shard", Arc::new(shards.finish()), true),
-        ("_topic", Arc::new(topic.finish()), true),
-        ("_partition", Arc::new(partitions.finish()), true),
+        (
+            envelope::INGESTED_AT,
+            instants(&|_| Some(of.now.timestamp_micros())),
+            false,
+        ),
+        ("_op", text(&|row| Some(op(row).to_owned())), false),
+        (envelope::BATCH, same(of.batch), false),
+        ("_payload_format", same(of.format.name()), false),
+        (envelope::PAYLOAD, text(&|row| row.read.payload.clone()), true),
+        (envelope::PAYLOAD_BYTES, Arc::new(bytes), true),
+        (envelope::PROBLEM, text(&|row| row.read.problem.clone()), true),
+        ("_content_sha256", text(&|row| Some(row.sha256())), false),
+        ("_headers", text(&|row| Some(row.taken.headers.clone())), false),
+        ("_shard", text(&|row| Some(row.shard.to_string())), true),
+        ("_topic", text(&|row| Some(row.shard.topic.clone())), true),
+        ("_partition", Arc::new(partitions), true),
         ("_offset", Arc::new(offsets), true),
-        ("_event_time", instants(records.iter().map(at).collect()), true),
-        ("_key", Arc::new(key.finish()), true),
-        ("_key_bytes", Arc::new(key_bytes.finish()), true),
-        ("_schema_id", Arc::new(schema_ids.finish()), true),
+        // A timestamp beyond what microseconds hold is none: readers could not tell it.
+        (
+            "_event_time",
+            instants(&|row| row.taken.timestamp?.checked_mul(1_000)),
+            true,
+        ),
+        ("_key", text(&|row| row.key().0.map(str::to_owned)), true),
+        ("_key_bytes", Arc::new(key_bytes), true),
+        ("_schema_id", Arc::new(schema_ids), true),
     ];
     RecordBatch::try_from_iter_with_nullable(columns)
         .map_err(|error| Error::arrow(&format!("bronze.{}", of.pipeline), error))

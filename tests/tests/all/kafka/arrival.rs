@@ -10,19 +10,8 @@ use tests::{Gateway, Kafka};
 use super::{event, pipeline};
 use crate::ingest::Caller;
 
-#[tokio::test]
-async fn records_of_a_topic_reach_gold_and_the_bad_ones_are_told() {
-    let kafka = Kafka::shared();
-    kafka.create("arrival", 2, &[]).await.expect("a topic");
-    let folder = TempDir::with_prefix("lakegate-arrival-").expect("a folder");
-    drop(Gateway::quickstart_in(folder.path(), 0.01).expect("a quickstart"));
-    let text = pipeline("arrival", &kafka.address, "topics = [\"arrival\"]");
-    fs::write(folder.path().join("pipelines/arrival.toml"), text).expect("a pipeline");
-    let gateway = Gateway::quickstart_in(folder.path(), 0.01).expect("a quickstart");
-    let admin = Caller {
-        gateway: &gateway,
-        user: "admin",
-    };
+/// Two good records and five bad ones.
+fn produced() -> Vec<Produced<'static>> {
     let (first, second) = (event("a-1", "view"), event("a-2", "wave"));
     let of = |partition: i32, value: Option<&'static [u8]>| Produced {
         partition: Some(partition),
@@ -49,6 +38,23 @@ async fn records_of_a_topic_reach_gold_and_the_bad_ones_are_told() {
         of(0, Some(b"")),
     ];
     records.push(of(1, Some(event("a-4", "buy").into_bytes().leak())));
+    records
+}
+
+#[tokio::test]
+async fn records_of_a_topic_reach_gold_and_the_bad_ones_are_told() {
+    let kafka = Kafka::shared();
+    kafka.create("arrival", 2, &[]).await.expect("a topic");
+    let folder = TempDir::with_prefix("lakegate-arrival-").expect("a folder");
+    drop(Gateway::quickstart_in(folder.path(), 0.01).expect("a quickstart"));
+    let text = pipeline("arrival", &kafka.address, "topics = [\"arrival\"]");
+    fs::write(folder.path().join("pipelines/arrival.toml"), text).expect("a pipeline");
+    let gateway = Gateway::quickstart_in(folder.path(), 0.01).expect("a quickstart");
+    let admin = Caller {
+        gateway: &gateway,
+        user: "admin",
+    };
+    let records = produced();
     kafka.produce("arrival", &records).await.expect("records");
     admin
         .await_rows(

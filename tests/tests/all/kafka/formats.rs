@@ -49,6 +49,34 @@ fn source(house: &House, registry: &Registry) -> String {
     )
 }
 
+/// The metric that says whether Avro is read.
+const READING: &str = "lakegate_ingest_source_reading{pipeline=\"avro\"}";
+
+fn of(value: Option<&'static [u8]>) -> Produced<'static> {
+    Produced {
+        partition: Some(0),
+        value,
+        ..Produced::default()
+    }
+}
+
+/// A record waits as long as the registry does not answer as one.
+async fn waits(house: &House, kafka: &Kafka, registry: &Registry, dock: &Dock) {
+    let said = ["answers 503", "answers 404", "does not answer in time"];
+    for (mood, words) in [Mood::Down, Mood::Astray, Mood::Silent].into_iter().zip(said) {
+        registry.set(mood);
+        if mood == Mood::Down {
+            // The record that was there first may have found the registry well.
+            kafka
+                .produce("avro", &[of(Some(framed(9, 0, "view").leak()))])
+                .await
+                .expect("a record");
+        }
+        dock.await_metric(READING, |value| value == 0.0).await;
+        house.await_log(words).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn avro_waits_for_its_schema_and_is_refused_only_when_there_is_none() {
     let kafka = Kafka::shared();
@@ -62,31 +90,13 @@ async fn avro_waits_for_its_schema_and_is_refused_only_when_there_is_none() {
         "avro",
         &pipeline("avro", &kafka.address, &source(&house, &registry)),
     );
-    let of = |value: Option<&'static [u8]>| Produced {
-        partition: Some(0),
-        value,
-        ..Produced::default()
-    };
     let leaked = |value: Vec<u8>| of(Some(value.leak()));
     kafka
         .produce("avro", &[leaked(framed(7, 2, "buy"))])
         .await
         .expect("a record");
     let dock = Dock::start(&house.config, None).expect("a service");
-    let reading = "lakegate_ingest_source_reading{pipeline=\"avro\"}";
-    let said = ["answers 503", "answers 404", "does not answer in time"];
-    for (mood, words) in [Mood::Down, Mood::Astray, Mood::Silent].into_iter().zip(said) {
-        registry.set(mood);
-        if mood == Mood::Down {
-            // The record that was there first may have found the registry well.
-            kafka
-                .produce("avro", &[leaked(framed(9, 0, "view"))])
-                .await
-                .expect("a record");
-        }
-        dock.await_metric(reading, |value| value == 0.0).await;
-        house.await_log(words).await;
-    }
+    waits(&house, &kafka, &registry, &dock).await;
     registry.register(
         9,
         "avro-value",
@@ -95,7 +105,7 @@ async fn avro_waits_for_its_schema_and_is_refused_only_when_there_is_none() {
         json!([{"name": "shop.Kind", "subject": "kinds", "version": 1}]),
     );
     registry.set(Mood::Well);
-    dock.await_metric(reading, |value| value == 1.0).await;
+    dock.await_metric(READING, |value| value == 1.0).await;
     house.settled(2, 2, 0).await;
     let asked = |path: &str| registry.asked().iter().filter(|asked| *asked == path).count();
     let before = asked("/schemas/ids/7");
@@ -140,13 +150,9 @@ async fn avro_waits_for_its_schema_and_is_refused_only_when_there_is_none() {
     assert_eq!(judged["bronze"]["records"], 9);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn any_bytes_are_kept_and_read_by_their_place() {
-    let kafka = Kafka::shared();
-    for topic in ["raw.one", "raw.two", "other"] {
-        kafka.create(topic, 1, &[]).await.expect("a topic");
-    }
-    let text = format!(
+/// The pipeline of any bytes.
+fn raw(address: &str) -> String {
+    format!(
         r#"
 name = "raw"
 interval = "100ms"
@@ -185,9 +191,17 @@ type = "text"
 name = "value_base64"
 type = "text"
 "#,
-        kafka.address
-    );
-    let house = House::new(&[("raw", text)]);
+        address
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bytes_are_kept_and_read_by_their_place() {
+    let kafka = Kafka::shared();
+    for topic in ["raw.one", "raw.two", "other"] {
+        kafka.create(topic, 1, &[]).await.expect("a topic");
+    }
+    let house = House::new(&[("raw", raw(&kafka.address))]);
     let mut config = fs::read_to_string(&house.config).expect("a config");
     config += "[body]\nrecord_bytes_max = 1000\n";
     fs::write(&house.config, config).expect("a config");

@@ -361,38 +361,8 @@ async fn check_names_the_key_at_fault_and_plan_changes_nothing() {
     };
     house.write("asked", &text(&kafka.guarded, &guarded(USER.1)));
     assert!(run(&house.config, &["check"]).contains("asked: kafka: ok"));
-    let nowhere = "127.0.0.1:1";
-    let cases = [
-        (text(nowhere, topics), "source.brokers: 127.0.0.1:1 do not answer"),
-        (
-            text(&kafka.address, "topics = [\"nothing\"]"),
-            "source.topics: the topic nothing cannot be read",
-        ),
-        (
-            text(&kafka.address, "pattern = \"nothing.*\""),
-            "source.pattern: no topic matches",
-        ),
-        (
-            text(&kafka.address, "topics = [\"a\"]\npattern = \"a\""),
-            "source.topics: either topics or pattern",
-        ),
-        (
-            text("localhost", topics),
-            "source.brokers: \"localhost\" is no HOST:PORT",
-        ),
-        (text(&kafka.guarded, &guarded("wrong")), "source.sasl: "),
-        (
-            text(&kafka.address, &format!("{topics}\n[source.tls]")),
-            "source.tls: the Kafka client of this build has no TLS",
-        ),
-        (
-            text(
-                &kafka.address,
-                &format!("{topics}\nformat = \"avro\"\n[source.registry]\nurl = \"http://127.0.0.1:1\""),
-            ),
-            "source.registry.url: ",
-        ),
-    ];
+    let wrong = text(&kafka.guarded, &guarded("wrong"));
+    let cases = faults(&kafka.address, topics, wrong);
     for (pipeline, expected) in cases {
         house.write("asked", &pipeline);
         let ended = output(&house.config, &["check"]);
@@ -404,4 +374,41 @@ async fn check_names_the_key_at_fault_and_plan_changes_nothing() {
         assert!(!said.contains("wrong"), "{said}");
     }
     assert!(output(&house.config, &["check", "--offline"]).status.success());
+}
+
+/// Pipelines that cannot work, and the key that each is told.
+fn faults(address: &str, topics: &str, wrong: String) -> [(String, &'static str); 8] {
+    let text = |address: &str, source: &str| pipeline("asked", address, source);
+    let nowhere = "127.0.0.1:1";
+    [
+        (text(nowhere, topics), "source.brokers: 127.0.0.1:1 do not answer"),
+        (
+            text(address, "topics = [\"nothing\"]"),
+            "source.topics: the topic nothing cannot be read",
+        ),
+        (
+            text(address, "pattern = \"nothing.*\""),
+            "source.pattern: no topic matches",
+        ),
+        (
+            text(address, "topics = [\"a\"]\npattern = \"a\""),
+            "source.topics: either topics or pattern",
+        ),
+        (
+            text("localhost", topics),
+            "source.brokers: \"localhost\" is no HOST:PORT",
+        ),
+        (wrong, "source.sasl: "),
+        (
+            text(address, &format!("{topics}\n[source.tls]")),
+            "source.tls: the Kafka client of this build has no TLS",
+        ),
+        (
+            text(
+                address,
+                &format!("{topics}\nformat = \"avro\"\n[source.registry]\nurl = \"http://127.0.0.1:1\""),
+            ),
+            "source.registry.url: ",
+        ),
+    ]
 }
