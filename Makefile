@@ -28,10 +28,10 @@ test: build ## every test: Rust, then the Python and Java clients against a runn
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
 
-test-deep: build ## ten thousand random statements over two sources, each pushed down and not (SEED=N repeats a run)
+test-deep: build ## ten thousand random statements over two sources, each pushed down and not; 200 kills of a reader of Kafka (SEED=N repeats a run)
 	tests/install
-	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
-	  $(CARGO) test --release --workspace --locked --test all -- federation::random --nocapture
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 LAKEGATE_KILLS=200 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
+	  $(CARGO) test --release --workspace --locked --test all -- federation::random kafka::kill --nocapture
 
 lint: ## formatting and lints, as strict as CI
 	$(CARGO) fmt --all --check

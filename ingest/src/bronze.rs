@@ -13,22 +13,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iceberg::Catalog;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::append::Appender;
-use crate::commit::facts::PIPELINE_KEY;
-use crate::commit::{Commit, Kernel, Receipt, Token};
-use crate::contract::Contract;
+use crate::commit::{Kernel, Receipt};
 use crate::error::{Error, Result};
 use crate::intake::Record;
 use crate::metrics::Metrics;
-use crate::pipeline::Format;
+use crate::pipeline::{Format, Pipeline};
 
 pub mod envelope;
 pub mod memory;
+pub mod writer;
 use memory::Memory;
+use writer::{Batch, Writer};
 
 /// Uploads that may wait for the task of a dataset; their bytes are bounded by whoever sends them.
 const WAITING: usize = 1_024;
@@ -117,16 +116,14 @@ impl Bronze {
 /// What the task of a dataset needs.
 #[derive(Debug)]
 pub struct Parts {
-    /// The pipeline's name.
-    pub pipeline: String,
+    /// The pipeline.
+    pub pipeline: Pipeline,
     /// The least time between two commits under load.
     pub interval: Duration,
     /// Most keys remembered.
     pub keys_max: usize,
     /// For how long, in milliseconds.
     pub remembered_ms: i64,
-    /// Where tables are made.
-    pub catalog: Arc<dyn Catalog>,
     /// Where commits go.
     pub kernel: Kernel,
     /// Who writes files.
@@ -142,16 +139,21 @@ pub struct Parts {
 /// # Errors
 /// The table cannot be made, is another table, or the claim fails.
 pub async fn start(parts: Parts) -> Result<(Bronze, tokio::task::JoinHandle<Result<()>>)> {
-    let contract = envelope::contract(&parts.pipeline)?;
-    let table = parts.appender.ensure(&contract).await?;
-    let epoch = parts.kernel.claim(table.identifier()).await?;
-    let table = parts.kernel.load(table.identifier()).await?;
+    let (writer, table) = Writer::claim(
+        &parts.pipeline,
+        parts.kernel,
+        parts.appender,
+        parts.metrics,
+        parts.committed,
+    )
+    .await?;
     let memory = Memory::of(table.metadata(), parts.keys_max, parts.remembered_ms);
     let (queue, waiting) = mpsc::channel(WAITING);
     let task = Task {
-        parts,
-        contract,
-        epoch,
+        pipeline: parts.pipeline.name().to_owned(),
+        interval: parts.interval,
+        keys_max: parts.keys_max,
+        writer,
         memory,
         waiting,
         carried: None,
@@ -162,9 +164,10 @@ pub async fn start(parts: Parts) -> Result<(Bronze, tokio::task::JoinHandle<Resu
 }
 
 struct Task {
-    parts: Parts,
-    contract: Contract,
-    epoch: u64,
+    pipeline: String,
+    interval: Duration,
+    keys_max: usize,
+    writer: Writer,
     memory: Memory,
     waiting: mpsc::Receiver<Waiting>,
     /// The upload that did not fit into the group before.
@@ -186,7 +189,7 @@ impl Task {
             self.space().await;
             let group = self.group(first);
             if let Some(fatal) = self.store(group).await {
-                tracing::error!(pipeline = self.parts.pipeline, error = %fatal, "bronze takes no more uploads");
+                tracing::error!(pipeline = self.pipeline, error = %fatal, "bronze takes no more uploads");
                 return Err(fatal);
             }
         }
@@ -194,7 +197,7 @@ impl Task {
 
     /// Waits until the next commit may be made: a few at once, then one an interval.
     async fn space(&mut self) {
-        let interval = self.parts.interval;
+        let interval = self.interval;
         let earned = self.refilled.elapsed().as_nanos() / interval.as_nanos().max(1);
         if earned > 0 {
             let earned = u32::try_from(earned).unwrap_or(BURST);
@@ -235,7 +238,7 @@ impl Task {
             match self.memory.look(&upload) {
                 memory::Found::Stored(stored) => reply(answer, Ok(stored)),
                 memory::Found::OtherBody => reply(answer, Err(NotStored::OtherBody)),
-                memory::Found::Full => reply(answer, Err(NotStored::TooManyKeys(self.parts.keys_max))),
+                memory::Found::Full => reply(answer, Err(NotStored::TooManyKeys(self.keys_max))),
                 memory::Found::New => {
                     // The same key twice in one group: the second looks at what the first has become.
                     let twin =
@@ -262,7 +265,6 @@ impl Task {
                         },
                     );
                 }
-                self.parts.committed.send_replace(receipt.snapshot_id);
                 None
             }
             Err(error) => {
@@ -274,10 +276,10 @@ impl Task {
                 {
                     reply(answer, Err(NotStored::Failed(Arc::clone(&error))));
                 }
-                tracing::warn!(pipeline = self.parts.pipeline, error = %error, "a group was not committed");
+                tracing::warn!(pipeline = self.pipeline, error = %error, "a group was not committed");
                 fatal.then(|| {
                     Arc::into_inner(error).unwrap_or(Error::Cancelled {
-                        table: self.contract.to_string(),
+                        table: self.writer.contract().to_string(),
                     })
                 })
             }
@@ -285,40 +287,18 @@ impl Task {
     }
 
     async fn commit(&self, uploads: &[Upload]) -> Result<Receipt> {
-        let started = Instant::now();
-        let table = self.parts.kernel.load(&self.contract.ident()).await?;
-        let batch = envelope::rows(&self.parts.pipeline, uploads, chrono::Utc::now())?;
-        let rows = batch.num_rows() as u64;
-        let files = self
-            .parts
-            .appender
-            .write(&table, &self.contract, vec![batch])
-            .await?;
-        crate::fault::point("bronze-files-written");
-        let mut facts = BTreeMap::from([
-            (PIPELINE_KEY.to_owned(), self.parts.pipeline.clone()),
-            ("ingest.in".to_owned(), rows.to_string()),
-            ("ingest.batch-id".to_owned(), batches(uploads)),
-        ]);
+        let rows = envelope::rows(&self.pipeline, uploads, chrono::Utc::now())?;
+        let mut facts = BTreeMap::from([("ingest.batch-id".to_owned(), batches(uploads))]);
         if let Some(keyed) = memory::printed(uploads) {
             facts.insert(memory::KEYED_KEY.to_owned(), keyed);
         }
-        let commit = Commit {
-            facts,
-            ..Commit::append(&table, self.epoch, Token::unique(), files.clone())
-        };
-        let outcome = self.parts.kernel.commit_known(&commit).await;
-        crate::fault::point("bronze-committed");
-        match &outcome {
-            Ok(receipt) => {
-                self.parts
-                    .metrics
-                    .committed(&self.contract.to_string(), started.elapsed());
-                self.parts.metrics.received(&self.parts.pipeline, receipt.rows);
-            }
-            Err(_) => crate::append::remove(&table, &files).await,
-        }
-        outcome
+        self.writer
+            .append(Batch {
+                rows: Some(rows),
+                facts,
+                advances: Vec::new(),
+            })
+            .await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::bronze::envelope;
 use crate::contract::Contract;
 use crate::door;
 use crate::error::{Error, Result};
+use crate::kafka::inspect;
 use crate::pipeline::Pipeline;
 use crate::service::{Rooms, Service};
 use crate::settings::Settings;
@@ -45,8 +46,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what is wrong with config and pipelines, without touching the lake
-    Check,
+    /// Say what is wrong with config and pipelines, and ask their sources, without touching the lake
+    Check {
+        /// Ask no source
+        #[arg(long)]
+        offline: bool,
+    },
     /// Say what serving would change in the catalog, and change nothing
     Plan,
     /// Take everything that waits in bronze to silver and gold, once, and end
@@ -117,7 +122,7 @@ fn command(arguments: &Arguments) -> Result<()> {
         .map_err(|error| system("start", Path::new("the runtime"), error))?;
     match &arguments.command {
         Command::Schema => Ok(()),
-        Command::Check => check(&settings, &pipelines),
+        Command::Check { offline } => runtime.block_on(check(&settings, &pipelines, *offline)),
         Command::Plan => runtime.block_on(plan::run(&settings, &pipelines)),
         Command::Run { pipeline } => runtime.block_on(once(&settings, &pipelines, pipeline.as_deref())),
         Command::Serve => runtime.block_on(serve(settings, pipelines)),
@@ -140,7 +145,7 @@ pub fn schema() -> String {
     text + "\n"
 }
 
-fn check(settings: &Settings, pipelines: &[Pipeline]) -> Result<()> {
+async fn check(settings: &Settings, pipelines: &[Pipeline], offline: bool) -> Result<()> {
     for pipeline in pipelines {
         crate::silver::check(pipeline)?;
     }
@@ -158,7 +163,14 @@ fn check(settings: &Settings, pipelines: &[Pipeline]) -> Result<()> {
             pipeline.document().gold.len()
         );
     }
-    print(&text)
+    print(&text)?;
+    for pipeline in pipelines.iter().filter(|_| !offline) {
+        if let Some(kafka) = pipeline.document().source.kafka() {
+            let told = inspect::check(pipeline.name(), kafka).await?;
+            print(&format!("{}: {told}\n", pipeline.name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn plural(count: usize) -> String {
@@ -179,10 +191,7 @@ async fn once(settings: &Settings, pipelines: &[Pipeline], only: Option<&str>) -
         .iter()
         .filter(|pipeline| only.is_none_or(|name| name == pipeline.name()))
     {
-        rooms
-            .appender
-            .ensure(&envelope::contract(pipeline.name())?)
-            .await?;
+        rooms.appender.ensure(&envelope::contract(pipeline)?).await?;
         let silver = rooms.silver(pipeline).await?;
         let (mut records, mut published, mut rejected, mut duplicates) = (0, 0, 0, 0);
         loop {
@@ -232,7 +241,7 @@ fn chosen<'a>(pipelines: &'a [Pipeline], name: &str) -> Result<&'a Pipeline> {
 /// Every table that a pipeline writes, whose contract is known beforehand.
 fn contracts(pipeline: &Pipeline) -> Result<Vec<Contract>> {
     Ok(vec![
-        envelope::contract(pipeline.name())?,
+        envelope::contract(pipeline)?,
         pipeline.silver().clone(),
         crate::rejects::contract()?,
     ])

@@ -78,6 +78,15 @@ impl Config {
     }
 }
 
+/// The value of a variable of the environment, for references to secrets. The one place of this crate that reads it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one door to the environment"
+)]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -225,6 +225,37 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A secret is not where its reference says.
+    #[error("{key}: there is nothing to read at {reference}")]
+    Secret {
+        /// The key of the config or pipeline.
+        key: &'static str,
+        /// The reference.
+        reference: String,
+        /// Why a file cannot be read; none for a variable that is not set.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// A key of a source stands in the way: what it names cannot be used, or the other side refuses it. A person must look.
+    #[error("{pipeline}: {key}: {problem}")]
+    Source {
+        /// The pipeline.
+        pipeline: String,
+        /// The key at fault, such as `source.brokers`.
+        key: &'static str,
+        /// What is wrong, one lower-case phrase.
+        problem: String,
+    },
+    /// A source does not answer, or not well. It is asked again.
+    #[error("{pipeline}: {part} cannot be read: {problem}")]
+    SourceDown {
+        /// The pipeline.
+        pipeline: String,
+        /// The brokers, a topic or the registry.
+        part: String,
+        /// What it said.
+        problem: String,
+    },
     /// Users or policies cannot be opened.
     #[error("who may write cannot be known")]
     Identity(#[source] policies::Error),
@@ -325,6 +356,8 @@ impl Error {
             | Error::Settings { .. }
             | Error::Sql { .. }
             | Error::Gate { .. }
+            | Error::Secret { .. }
+            | Error::Source { .. }
             | Error::Identity(_)
             | Error::Listen { .. }
             | Error::NoPipeline { .. } => ErrorKind::Invalid,
@@ -339,6 +372,7 @@ impl Error {
             | Error::Catalog { .. }
             | Error::Lake { .. }
             | Error::Index { .. }
+            | Error::SourceDown { .. }
             | Error::Conflict { .. }
             | Error::Unknown { .. } => ErrorKind::Unavailable,
             Error::Cancelled { .. } => ErrorKind::Cancelled,

@@ -10,9 +10,12 @@ static ARMED: OnceLock<(String, u64)> = OnceLock::new();
 static MET: AtomicU64 = AtomicU64::new(0);
 
 /// Every point, in the order of a record's way.
-pub const POINTS: [&str; 9] = [
+pub const POINTS: [&str; 12] = [
+    "kafka-started",
+    "kafka-taken",
     "bronze-files-written",
     "bronze-committed",
+    "kafka-shown",
     "silver-judged",
     "rejects-committed",
     "silver-files-written",

@@ -54,7 +54,7 @@ pub struct Record {
 }
 
 impl Record {
-    fn good(payload: Bytes, place: u64) -> Self {
+    pub(crate) fn good(payload: Bytes, place: u64) -> Self {
         Self {
             payload,
             place,
@@ -71,7 +71,7 @@ impl Record {
     }
 
     /// The record within the bound: a larger one keeps its beginning and says so.
-    fn bounded(self, bounds: &Bounds) -> Self {
+    pub(crate) fn bounded(self, bounds: &Bounds) -> Self {
         let length = self.payload.len();
         if length <= bounds.record_bytes_max {
             return self;

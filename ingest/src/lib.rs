@@ -1,6 +1,7 @@
 //! The loading dock of the lake: records become bronze, silver and gold, and every step of theirs an Iceberg snapshot, exactly once.
 //!
-//! The path of a record: [`door`] proves the caller and bounds the body, [`intake`] cuts it into records, [`bronze`] keeps them as received,
+//! The path of a record: [`door`] proves the caller and bounds the body, [`intake`] cuts it into records, or [`kafka`] reads them from topics;
+//! [`bronze`] keeps them as received,
 //! [`silver`] types, checks and dedupes them, [`rejects`] keeps what is set aside, [`gold`] computes the models. [`pipeline`] says for each
 //! dataset how, [`service`] runs it, [`cli`] is the program's command line.
 //!
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod gold;
 pub mod intake;
 pub mod json;
+pub mod kafka;
 pub mod lake;
 pub mod metrics;
 pub mod pipeline;
@@ -35,6 +37,7 @@ pub mod progress;
 mod read;
 mod rejects;
 pub mod sample;
+pub mod secret;
 pub mod service;
 pub mod settings;
 pub mod silver;

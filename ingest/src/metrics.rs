@@ -9,6 +9,9 @@ use prometheus::{
 use crate::error::{Error, Result};
 use crate::silver::Cycle;
 
+mod source;
+use source::Source;
+
 /// The counters of one process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -20,6 +23,7 @@ pub struct Metrics {
     failures: IntCounterVec,
     commits: HistogramVec,
     waiting: IntGaugeVec,
+    source: Source,
 }
 
 impl Metrics {
@@ -75,6 +79,7 @@ impl Metrics {
                 "Bytes of uploads that are not committed yet.",
                 &[],
             )?,
+            source: Source::new()?,
         };
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
@@ -84,6 +89,7 @@ impl Metrics {
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.commits.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
+        metrics.source.register(registry)?;
         Ok(metrics)
     }
 

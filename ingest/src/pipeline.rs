@@ -16,9 +16,10 @@ use crate::zone::Zone;
 use document::By;
 
 pub mod document;
+pub mod kafka;
 mod rules;
 
-pub use document::{Document, Format, Model, Rule, RuleKind, Severity, Unknown};
+pub use document::{Document, Format, Model, Rule, RuleKind, Severity, Source, Unknown};
 
 /// The columns that silver adds to those of the contract.
 pub mod silver_columns {
@@ -163,6 +164,9 @@ fn check(document: &Document) -> std::result::Result<Contract, String> {
             "contract.columns: {} starts with _, which is for columns of ours",
             reserved.name
         ));
+    }
+    if let Some(kafka) = document.source.kafka() {
+        kafka.check()?;
     }
     rules::check(document)?;
     models(document)?;

@@ -13,10 +13,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Appender;
+use crate::bronze::writer::Writer;
 use crate::bronze::{self, Bronze};
 use crate::commit::{Kernel, Tables, facts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gold::Gold;
+use crate::kafka;
+use crate::kafka::state::{Board, State};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::settings::Settings;
@@ -41,8 +44,9 @@ pub struct Health {
 pub struct Running {
     /// The pipeline.
     pub pipeline: Pipeline,
-    /// The way to its bronze.
-    pub bronze: Bronze,
+    /// The way to its bronze for uploads; none when its records come from elsewhere.
+    pub bronze: Option<Bronze>,
+    board: Option<Board>,
     health: Arc<Mutex<Health>>,
 }
 
@@ -50,6 +54,11 @@ impl Running {
     /// How it is.
     pub fn health(&self) -> Health {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How its source is, for one that is read.
+    pub fn source(&self) -> Option<State> {
+        self.board.as_ref().map(Board::state)
     }
 }
 
@@ -166,20 +175,15 @@ impl Service {
         settings: &Settings,
         stop: &CancellationToken,
     ) -> Result<()> {
-        let rooms = &self.rooms;
         let (committed, commits) = watch::channel(0);
-        let (bronze, task) = bronze::start(bronze::Parts {
-            pipeline: pipeline.name().to_owned(),
-            interval: pipeline.interval(),
-            keys_max: settings.keys_max,
-            remembered_ms: bronze::memory::REMEMBERED_MS,
-            catalog: Arc::clone(&rooms.catalog),
-            kernel: rooms.kernel.clone(),
-            appender: rooms.appender.clone(),
-            metrics: rooms.metrics.clone(),
-            committed,
-        })
-        .await?;
+        let (bronze, board) = match pipeline.document().source.kafka() {
+            None => (Some(self.uploads(&pipeline, settings, committed).await?), None),
+            Some(_) => (
+                None,
+                Some(self.topics(&pipeline, settings, committed, stop).await?),
+            ),
+        };
+        let rooms = &self.rooms;
         let silver = rooms.silver(&pipeline).await?;
         let health = Arc::new(Mutex::new(Health::default()));
         rooms
@@ -202,20 +206,70 @@ impl Service {
             metrics: rooms.metrics.clone(),
         };
         self.tasks.spawn(refinery.run(commits, stop.clone()));
-        self.tasks.spawn(async move {
-            // Its own words are in the log already.
-            drop(task.await);
-        });
         let name = pipeline.name().to_owned();
         self.pipelines.insert(
             name,
             Running {
                 pipeline,
                 bronze,
+                board,
                 health,
             },
         );
         Ok(())
+    }
+
+    /// Starts the task that takes uploads to bronze.
+    async fn uploads(
+        &mut self,
+        pipeline: &Pipeline,
+        settings: &Settings,
+        committed: watch::Sender<i64>,
+    ) -> Result<Bronze> {
+        let rooms = &self.rooms;
+        let (bronze, task) = bronze::start(bronze::Parts {
+            pipeline: pipeline.clone(),
+            interval: pipeline.interval(),
+            keys_max: settings.keys_max,
+            remembered_ms: bronze::memory::REMEMBERED_MS,
+            kernel: rooms.kernel.clone(),
+            appender: rooms.appender.clone(),
+            metrics: rooms.metrics.clone(),
+            committed,
+        })
+        .await?;
+        self.tasks.spawn(async move {
+            // Its own words are in the log already.
+            drop(task.await);
+        });
+        Ok(bronze)
+    }
+
+    /// Starts the task that takes topics of Kafka to bronze.
+    async fn topics(
+        &mut self,
+        pipeline: &Pipeline,
+        settings: &Settings,
+        committed: watch::Sender<i64>,
+        stop: &CancellationToken,
+    ) -> Result<Board> {
+        let rooms = &self.rooms;
+        let board = Board::new(pipeline.name(), rooms.metrics.clone());
+        if let Some(config) = pipeline.document().source.kafka() {
+            let (kernel, appender) = (rooms.kernel.clone(), rooms.appender.clone());
+            let (writer, _) =
+                Writer::claim(pipeline, kernel, appender, rooms.metrics.clone(), committed).await?;
+            let parts = kafka::Parts {
+                pipeline: pipeline.clone(),
+                kafka: config.clone(),
+                writer,
+                metrics: rooms.metrics.clone(),
+                bounds: settings.body,
+                board: board.clone(),
+            };
+            self.tasks.spawn(kafka::run(parts, stop.clone()));
+        }
+        Ok(board)
     }
 
     /// A pipeline by its name.
@@ -236,7 +290,7 @@ impl Service {
 /// Records of bronze that silver has not read.
 pub(crate) async fn pending(kernel: &Kernel, pipeline: &Pipeline) -> Result<u64> {
     let bronze = kernel
-        .load(&bronze::envelope::contract(pipeline.name())?.ident())
+        .load(&bronze::envelope::contract(pipeline)?.ident())
         .await?;
     let silver = kernel.load(&pipeline.silver().ident()).await?;
     let total = bronze

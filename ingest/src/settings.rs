@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::intake::Bounds;
+use crate::secret::Reference;
 
 /// Everything that the service is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,9 +112,9 @@ pub struct Writers {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Seal {
-    /// References to keys, `file:PATH`; with none, tokens of the gateway are not taken.
+    /// References to keys, `file:PATH` or `env:NAME`; with none, tokens of the gateway are not taken.
     pub keys: Vec<String>,
-    /// A reference to the pepper that API keys are checked with, `file:PATH`; empty when API keys are not taken.
+    /// A reference to the pepper that API keys are checked with, `file:PATH` or `env:NAME`; empty when API keys are not taken.
     pub pepper: String,
 }
 
@@ -147,18 +148,10 @@ impl Seal {
 }
 
 fn resolve(key: &'static str, reference: &str) -> Result<policies::Secret> {
-    let Some(path) = reference.strip_prefix("file:") else {
-        return Err(Error::Config {
-            key,
-            problem: "holds a text that is no reference `file:PATH`",
-        });
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Storage {
-        action: "read",
-        path: path.to_owned(),
-        source: Box::new(error),
-    })?;
-    Ok(policies::Secret::new(text.trim()))
+    let reference: Reference = reference
+        .parse()
+        .map_err(|problem| Error::Config { key, problem })?;
+    reference.read(key)
 }
 
 impl Settings {

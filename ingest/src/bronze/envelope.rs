@@ -12,6 +12,7 @@ use super::Upload;
 use crate::contract::{Column, Contract};
 use crate::digest;
 use crate::error::{Error, Result};
+use crate::pipeline::{Pipeline, Source};
 use crate::zone::Zone;
 
 /// The record as a text, when it is one.
@@ -29,43 +30,93 @@ pub const BATCH: &str = "_batch_id";
 /// Where it stood in the batch.
 pub const POSITION: &str = "_position";
 
-/// The contract of the bronze table of a pipeline.
-pub fn contract(pipeline: &str) -> Result<Contract> {
+/// The contract of the bronze table of a pipeline: the columns of every source, then those of its own source. The latter are optional, since a
+/// record that is replayed comes without them.
+///
+/// # Errors
+/// A defect: the columns contradict each other.
+pub fn contract(pipeline: &Pipeline) -> Result<Contract> {
+    let mut columns = of_all();
+    match pipeline.document().source {
+        Source::Upload { .. } => {}
+        Source::Kafka(_) => columns.extend(of_kafka()),
+    }
+    let name = pipeline.name();
+    let comment = format!("Records of {name} as received");
+    Contract::new(Zone::Bronze, name, &comment, columns)?.with_partition(INGESTED_AT, Transform::Day)
+}
+
+/// What a record of Kafka is known by beside.
+fn of_kafka() -> Vec<Column> {
+    let optional = Column::optional;
+    vec![
+        optional(
+            "_shard",
+            PrimitiveType::String,
+            "The topic and partition, TOPIC/PARTITION",
+        ),
+        optional("_topic", PrimitiveType::String, "The topic"),
+        optional("_partition", PrimitiveType::Int, "The partition"),
+        optional("_offset", PrimitiveType::Long, "The offset in its partition"),
+        optional(
+            "_event_time",
+            PrimitiveType::Timestamptz,
+            "The timestamp of the record, as its producer or its broker set it",
+        ),
+        optional("_key", PrimitiveType::String, "The key, when it is UTF-8"),
+        optional(
+            "_key_bytes",
+            PrimitiveType::Binary,
+            "The key, when it is no UTF-8",
+        ),
+        optional(
+            "_schema_id",
+            PrimitiveType::Int,
+            "The id of its schema in the registry",
+        ),
+    ]
+}
+
+fn of_all() -> Vec<Column> {
     let text = PrimitiveType::String;
-    let columns = vec![
+    vec![
         Column::required(
             INGEST_ID,
             text.clone(),
             "The record: its batch and its place there",
         ),
-        Column::required("_source", text.clone(), "What brought it: upload"),
+        Column::required("_source", text.clone(), "What brought it: upload or kafka"),
         Column::required("_stream", text.clone(), "The dataset"),
         Column::required(
             POSITION,
             text.clone(),
-            "Where it stood: the line or row, in digits of equal number",
+            "Where it stood: the line, row or offset, in digits of equal number",
         ),
         Column::required(
             INGESTED_AT,
             PrimitiveType::Timestamptz,
             "When it was first received",
         ),
-        Column::required("_op", text.clone(), "c for created"),
+        Column::required(
+            "_op",
+            text.clone(),
+            "c for created, d for a record without a value",
+        ),
         Column::required(BATCH, text.clone(), "The batch that brought it"),
         Column::required(
             "_payload_format",
             text.clone(),
-            "json, ndjson, csv, parquet or avro",
+            "json, ndjson, csv, parquet, avro or raw",
         ),
         Column::optional(
             PAYLOAD,
             text.clone(),
-            "The record as it came; of a file's row the JSON form",
+            "The record as it came; of a file's row, of Avro and of raw bytes the JSON form",
         ),
         Column::optional(
             PAYLOAD_BYTES,
             PrimitiveType::Binary,
-            "The record, when it is no UTF-8",
+            "The record as it came, when payload does not have it",
         ),
         Column::optional(
             PROBLEM,
@@ -78,10 +129,21 @@ pub fn contract(pipeline: &str) -> Result<Contract> {
             text.clone(),
             "The file it is a row of, kept byte for byte",
         ),
-        Column::required("_headers", text, "Who sent it, and what of the request is kept"),
-    ];
-    let comment = format!("Records of {pipeline} as received");
-    Contract::new(Zone::Bronze, pipeline, &comment, columns)?.with_partition(INGESTED_AT, Transform::Day)
+        Column::required(
+            "_headers",
+            text,
+            "Who sent it, and what of the request is kept; of Kafka the headers",
+        ),
+    ]
+}
+
+/// A record as a text where it is one that every reader takes, or as bytes.
+pub(crate) fn text_or_bytes(value: &[u8]) -> (Option<&str>, Option<&[u8]>) {
+    // Parquet readers of other languages take a text with a NUL; those in C do not always.
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.contains('\0') => (Some(text), None),
+        _ => (None, Some(value)),
+    }
 }
 
 /// The rows of some uploads, received at `now`.
@@ -96,17 +158,9 @@ pub(super) fn rows(pipeline: &str, uploads: &[Upload], now: DateTime<Utc>) -> Re
             position.append_value(format!("{:012}", record.place));
             batch.append_value(&upload.batch);
             format.append_value(upload.format.name());
-            // Parquet readers of other languages take a text with a NUL; those in C do not always.
-            match std::str::from_utf8(&record.payload) {
-                Ok(text) if !text.contains('\0') => {
-                    payload.append_value(text);
-                    bytes.append_null();
-                }
-                _ => {
-                    payload.append_null();
-                    bytes.append_value(&record.payload);
-                }
-            }
+            let (text, raw) = text_or_bytes(&record.payload);
+            payload.append_option(text);
+            bytes.append_option(raw);
             problem.append_option(record.problem.as_deref());
             sha256.append_value(digest::hex(&digest::sha256(&record.payload)));
             landing.append_option(upload.landing.as_deref());

@@ -28,13 +28,12 @@ const GROUPS: usize = 64;
 async fn bronze(rooms: &Rooms, pipeline: &Pipeline) -> Result<(Bronze, tokio::task::JoinHandle<Result<()>>)> {
     let (committed, _) = watch::channel(0);
     bronze::start(bronze::Parts {
-        pipeline: pipeline.name().to_owned(),
+        pipeline: pipeline.clone(),
         // Nobody waits for a history that stays short here; the loads are large.
         interval: std::time::Duration::from_millis(1),
         keys_max: usize::MAX,
         // A name that is made of what a batch holds is good as long as the table knows it.
         remembered_ms: i64::MAX,
-        catalog: Arc::clone(&rooms.catalog),
         kernel: rooms.kernel.clone(),
         appender: rooms.appender.clone(),
         metrics: rooms.metrics.clone(),

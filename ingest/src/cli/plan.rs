@@ -1,6 +1,8 @@
 //! `plan`: what serving would change in the catalog.
 
+use crate::bronze::envelope;
 use crate::error::{Error, Result};
+use crate::kafka::inspect;
 use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 
@@ -48,6 +50,14 @@ pub(super) async fn run(settings: &Settings, pipelines: &[Pipeline]) -> Result<(
                 Some(catalog) => load(catalog.as_ref(), &ident).await?.is_some(),
             };
             text += &format!("{} gold.{}\n", if there { "=" } else { "+" }, model.name);
+        }
+        if let Some(kafka) = pipeline.document().source.kafka() {
+            let bronze = match &catalog {
+                None => None,
+                Some(catalog) => load(catalog.as_ref(), &envelope::contract(pipeline)?.ident()).await?,
+            };
+            let metadata = bronze.as_ref().map(iceberg::table::Table::metadata);
+            text += &inspect::plan(pipeline.name(), kafka, metadata).await;
         }
     }
     print(&text)

@@ -7,6 +7,7 @@ use super::print;
 use crate::bronze::envelope;
 use crate::commit::{facts, history};
 use crate::error::Result;
+use crate::kafka::inspect;
 use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 
@@ -21,7 +22,17 @@ struct Row {
     score: Option<f64>,
     committed_at: Option<String>,
     lag_seconds: Option<i64>,
+    /// Records received in the last minute, a second.
+    records_per_second: f64,
+    /// Offsets of the source that bronze has not; none where there is no such source, or it does not answer.
+    behind: Option<i64>,
+    /// Why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_failure: Option<String>,
 }
+
+/// How far back the rate looks.
+const RATE: chrono::Duration = chrono::Duration::seconds(60);
 
 /// Prints one row a pipeline.
 pub(super) async fn run(settings: &Settings, pipelines: &[Pipeline], json: bool) -> Result<()> {
@@ -39,12 +50,22 @@ pub(super) async fn run(settings: &Settings, pipelines: &[Pipeline], json: bool)
         return print(&text);
     }
     text += &format!(
-        "{:20} {:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>8}  {}\n",
-        "PIPELINE", "IN", "PUBLISHED", "REJECTED", "DUPLICATE", "PENDING", "SCORE", "LAG", "LAST COMMIT"
+        "{:20} {:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>8} {:>9} {:>10}  {}\n",
+        "PIPELINE",
+        "IN",
+        "PUBLISHED",
+        "REJECTED",
+        "DUPLICATE",
+        "PENDING",
+        "SCORE",
+        "LAG",
+        "RATE",
+        "BEHIND",
+        "LAST COMMIT"
     );
     for row in &rows {
         text += &format!(
-            "{:20} {:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>8}  {}\n",
+            "{:20} {:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>8} {:>9} {:>10}  {}\n",
             row.pipeline,
             row.received,
             row.published,
@@ -53,8 +74,15 @@ pub(super) async fn run(settings: &Settings, pipelines: &[Pipeline], json: bool)
             row.pending,
             row.score.map_or("-".to_owned(), |score| format!("{score:.4}")),
             row.lag_seconds.map_or("-".to_owned(), |lag| format!("{lag} s")),
+            format!("{:.1}/s", row.records_per_second),
+            row.behind.map_or("-".to_owned(), |behind| behind.to_string()),
             row.committed_at.as_deref().unwrap_or("never"),
         );
+    }
+    for row in &rows {
+        if let Some(failure) = &row.source_failure {
+            text += &format!("{failure}\n");
+        }
     }
     print(&text)
 }
@@ -74,7 +102,7 @@ async fn row(catalog: &dyn iceberg::Catalog, pipeline: &Pipeline) -> Result<Row>
             Err(error) => Err(crate::commit::failed("load", &ident, error)),
         }
     };
-    let bronze = load(envelope::contract(pipeline.name())?.ident()).await?;
+    let bronze = load(envelope::contract(pipeline)?.ident()).await?;
     let silver = load(pipeline.silver().ident()).await?;
     let total = |key: &str| -> u64 {
         let silver = silver.as_ref().map(iceberg::table::Table::metadata);
@@ -94,6 +122,11 @@ async fn row(catalog: &dyn iceberg::Catalog, pipeline: &Pipeline) -> Result<Row>
         .then_some(last_received)
         .flatten()
         .map(|at| Utc::now() - at);
+    let metadata = bronze.as_ref().map(iceberg::table::Table::metadata);
+    let behind = match pipeline.document().source.kafka() {
+        Some(kafka) => Some(inspect::lag(pipeline.name(), kafka, metadata).await),
+        None => None,
+    };
     Ok(Row {
         pipeline: pipeline.name().to_owned(),
         received,
@@ -106,6 +139,9 @@ async fn row(catalog: &dyn iceberg::Catalog, pipeline: &Pipeline) -> Result<Row>
             .and_then(|table| facts::newest(table.metadata(), "ingest.score")?.parse().ok()),
         committed_at: last_read.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
         lag_seconds: lag.map(|lag| lag.num_seconds()),
+        records_per_second: metadata.map_or(0.0, rate),
+        behind: behind.as_ref().and_then(|behind| behind.as_ref().ok()).copied(),
+        source_failure: behind.and_then(Result::err).map(|error| error.chain()),
     })
 }
 
@@ -113,4 +149,14 @@ async fn row(catalog: &dyn iceberg::Catalog, pipeline: &Pipeline) -> Result<Row>
 fn last(metadata: &TableMetadata) -> Option<DateTime<Utc>> {
     let snapshot = history(metadata).find(|snapshot| facts::fact(snapshot, facts::PIPELINE_KEY).is_some())?;
     DateTime::from_timestamp_millis(snapshot.timestamp_ms())
+}
+
+/// Records received a second, over the last minute.
+fn rate(metadata: &TableMetadata) -> f64 {
+    let oldest = (Utc::now() - RATE).timestamp_millis();
+    let records: u64 = history(metadata)
+        .take_while(|snapshot| snapshot.timestamp_ms() >= oldest)
+        .map(|snapshot| facts::number(snapshot, "added-records"))
+        .sum();
+    records as f64 / RATE.num_seconds() as f64
 }

@@ -61,6 +61,15 @@ impl Problem {
         )
     }
 
+    pub(super) fn no_uploads(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "LG3001",
+            "no such thing",
+            format!("the pipeline {name:?} takes its records from topics of Kafka, not from uploads"),
+        )
+    }
+
     pub(super) fn no_credentials() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,

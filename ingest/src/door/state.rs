@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::{Door, Peer, caller};
-use crate::service::{self, Health};
+use crate::kafka::state::{Doing, State as SourceState};
+use crate::service::{self, Health, Running};
 
 #[derive(serde::Serialize)]
 struct PipelineState<'a> {
@@ -16,6 +17,8 @@ struct PipelineState<'a> {
     description: &'a str,
     version: &'a str,
     pending: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceState>,
     #[serde(flatten)]
     health: Health,
 }
@@ -37,6 +40,7 @@ pub(super) async fn pipelines(
             description: &running.pipeline.document().description,
             version: running.pipeline.version(),
             pending: pending.ok(),
+            source: running.source(),
             health: running.health(),
         });
     }
@@ -54,7 +58,7 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> Response {
         .service
         .pipelines
         .values()
-        .filter(|running| running.health().failure.is_some())
+        .filter(|running| running.health().failure.is_some() || stopped(running))
         .map(|running| running.pipeline.name())
         .collect();
     if let Err(error) = door.service.rooms.source.check().await {
@@ -67,4 +71,11 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> Response {
         let line = format!("failing: {}\n", failing.join(", "));
         (StatusCode::SERVICE_UNAVAILABLE, line).into_response()
     }
+}
+
+/// Whether its source has ended for good; one that waits goes on by itself.
+fn stopped(running: &Running) -> bool {
+    running
+        .source()
+        .is_some_and(|source| source.doing == Doing::Stopped)
 }

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::Problem;
 use super::{Door, Peer, caller};
-use crate::bronze::Upload;
+use crate::bronze::{Bronze, Upload};
 use crate::digest;
 use crate::intake::{self, Record, Refused, body};
 use crate::json::write::quoted;
@@ -91,6 +91,7 @@ async fn answer(
         .service
         .get(dataset)
         .ok_or_else(|| Problem::no_pipeline(dataset))?;
+    let bronze = bronze(running)?;
     if let Some(other) = parameters.ack.as_deref().filter(|ack| *ack != "committed") {
         let other: String = other.chars().take(32).collect();
         return Err(Problem::header(
@@ -126,8 +127,7 @@ async fn answer(
         }
         Err(refused) => return Err(Problem::from(&refused)),
     };
-    let stored = running
-        .bronze
+    let stored = bronze
         .store(Upload {
             batch,
             keyed: key.is_some().then_some(body_sha256),
@@ -148,6 +148,12 @@ async fn answer(
     })
 }
 
+/// The way to bronze of a pipeline that takes uploads.
+fn bronze(running: &Running) -> Result<&Bronze, Problem> {
+    let bronze = running.bronze.as_ref();
+    bronze.ok_or_else(|| Problem::no_uploads(running.pipeline.name()))
+}
+
 /// The format of a body: what the call says, else what the pipeline says.
 fn format(parameters: &Parameters, headers: &HeaderMap, running: &Running) -> Result<Format, Problem> {
     if let Some(format) = parameters.format {
@@ -161,7 +167,10 @@ fn format(parameters: &Parameters, headers: &HeaderMap, running: &Running) -> Re
         .unwrap_or("")
         .trim()
         .to_ascii_lowercase();
-    let Source::Upload { format } = running.pipeline.document().source;
+    let format = match running.pipeline.document().source {
+        Source::Upload { format } => format,
+        Source::Kafka(_) => Format::default(),
+    };
     match media.as_str() {
         // What curl sends when it is told nothing.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(format),
@@ -318,7 +327,7 @@ async fn set_aside(
         landing: Some(landing.clone()),
         headers: kept(principal, None),
     };
-    running.bronze.store(upload).await?;
+    bronze(running)?.store(upload).await?;
     Err(Problem::set_aside(refused, &landing))
 }
 

@@ -6,6 +6,8 @@ use iceberg::spec::{PrimitiveType, Transform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kafka::Kafka;
+
 /// One pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +54,18 @@ pub enum Source {
         #[serde(default)]
         format: Format,
     },
+    /// Topics of Kafka.
+    Kafka(Box<Kafka>),
+}
+
+impl Source {
+    /// The Kafka source, where it is one.
+    pub fn kafka(&self) -> Option<&Kafka> {
+        match self {
+            Source::Kafka(kafka) => Some(kafka),
+            Source::Upload { .. } => None,
+        }
+    }
 }
 
 impl Default for Source {

@@ -85,3 +85,101 @@ fn a_rule_of_sql_is_asked_before_anything_runs() {
         assert!(matches!(with(bad), Err(Error::Sql { .. })), "{bad}");
     }
 }
+
+/// The pipeline of events with a source of Kafka.
+fn topics(source: &str) -> Result<Pipeline> {
+    let upload = "kind = \"upload\"\nformat = \"ndjson\"";
+    assert!(EVENTS.contains(upload));
+    parse(&EVENTS.replacen(upload, &format!("kind = \"kafka\"\n{source}"), 1))
+}
+
+/// The least that such a source says.
+const LEAST: &str = "brokers = [\"k:9092\", \"[::1]:9092\"]\ntopics = [\"a\", \"b.c_d-e\"]";
+
+#[test]
+fn a_source_of_kafka_is_read() {
+    let pipeline = topics(LEAST).unwrap();
+    let kafka = pipeline.document().source.kafka().unwrap();
+    assert!(kafka.wants("a", None) && !kafka.wants("ab", None));
+    let registry = "format = \"avro\"\n[source.registry]\nurl = \"https://r/base\"";
+    for good in [
+        "start = \"latest\"",
+        "start = \"2026-01-02T03:04:05+01:00\"",
+        "isolation = \"read_uncommitted\"",
+        "format = \"raw\"\nmemory_bytes = 4194304",
+        "[source.tls]",
+        "[source.sasl]\nmechanism = \"SCRAM-SHA-512\"\nusername = \"u\"\npassword = \"env:P\"",
+        registry,
+        &format!("{registry}\nusername = \"u\"\npassword = \"file:/p\""),
+    ] {
+        topics(&format!("{LEAST}\n{good}")).unwrap();
+    }
+    let pattern = topics("brokers = [\"k:1\"]\npattern = \"a|b.*\"").unwrap();
+    let kafka = pattern.document().source.kafka().unwrap();
+    let regex = kafka.regex().unwrap();
+    let wanted = ["a", "bc", "ab", "ca", "__b"].map(|topic| kafka.wants(topic, regex.as_ref()));
+    assert_eq!(wanted, [true, true, false, false, false]);
+}
+
+#[test]
+fn a_source_of_kafka_is_checked_key_by_key() {
+    let cases = [
+        ("topics = [\"a\"]", "missing field `brokers`"),
+        ("brokers = []\ntopics = [\"a\"]", "source.brokers: at least one"),
+        ("brokers = [\"k\"]\ntopics = [\"a\"]", "source.brokers: \"k\""),
+        ("brokers = [\"k:0\"]\ntopics = [\"a\"]", "source.brokers: \"k:0\""),
+        ("brokers = [\"k:1\"]", "source.topics: either"),
+        (
+            "brokers = [\"k:1\"]\ntopics = [\"a/b\"]",
+            "source.topics: \"a/b\"",
+        ),
+        (
+            "brokers = [\"k:1\"]\ntopics = [\"a\", \"a\"]",
+            "source.topics: \"a\"",
+        ),
+        ("brokers = [\"k:1\"]\npattern = \"(\"", "source.pattern: "),
+    ];
+    for (source, expected) in cases {
+        let error = topics(source).unwrap_err().to_string();
+        assert!(error.contains(expected), "{source}: {error}");
+    }
+    let cases = [
+        ("topic = \"a\"", "unknown field `topic`"),
+        ("format = \"csv\"", "unknown variant `csv`"),
+        ("format = \"avro\"", "source.registry: avro needs one"),
+        (
+            "[source.registry]\nurl = \"http://r\"",
+            "source.registry: json does not ask one",
+        ),
+        ("start = \"yesterday\"", "start is `earliest`"),
+        ("memory_bytes = 1000", "source.memory_bytes: must be between"),
+        ("discover = \"1ms\"", "source.discover: must be between"),
+        ("timeout = \"1h\"", "source.timeout: must be between"),
+        ("group = \"\"", "source.group: must have"),
+        (
+            "[source.tls]\ncertificate = \"c\"",
+            "source.tls: certificate and key",
+        ),
+        (
+            "[source.sasl]\nusername = \"u\"\npassword = \"hunter2\"",
+            "is no reference",
+        ),
+        (
+            "format = \"avro\"\n[source.registry]\nurl = \"ftp://r\"",
+            "source.registry.url: must begin",
+        ),
+        (
+            "format = \"avro\"\n[source.registry]\nurl = \"http://u:p@r\"",
+            "source.registry.url: user and password",
+        ),
+        (
+            "format = \"avro\"\n[source.registry]\nurl = \"http://r\"\nusername = \"u\"",
+            "source.registry: username and password",
+        ),
+    ];
+    for (key, expected) in cases {
+        let error = topics(&format!("{LEAST}\n{key}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{key}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -161,7 +161,8 @@ fn read(document: &Document, record: &Received) -> std::result::Result<(Vec<Cell
     let Some(text) = &record.payload else {
         return Err(match &record.bytes {
             Some(bytes) if std::str::from_utf8(bytes).is_ok() => "a NUL in the text".to_owned(),
-            _ => "it is no UTF-8".to_owned(),
+            Some(_) => "it is no UTF-8".to_owned(),
+            None => "it has no value: it tells that its key is gone".to_owned(),
         });
     };
     let json = Json::read(text, DEPTH_MAX).map_err(|malformed| format!("it is no JSON: {malformed}"))?;

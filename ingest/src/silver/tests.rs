@@ -83,11 +83,10 @@ impl House {
 async fn bronze(rooms: &Rooms, pipeline: &Pipeline) -> Bronze {
     let (committed, _) = tokio::sync::watch::channel(0);
     let parts = crate::bronze::Parts {
-        pipeline: pipeline.name().to_owned(),
+        pipeline: pipeline.clone(),
         interval: std::time::Duration::from_millis(1),
         keys_max: 3,
         remembered_ms: crate::bronze::memory::REMEMBERED_MS,
-        catalog: Arc::clone(&rooms.catalog),
         kernel: rooms.kernel.clone(),
         appender: rooms.appender.clone(),
         metrics: rooms.metrics.clone(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::gateway::Gateway;
 
 mod commands;
-pub(crate) mod kill;
+mod kill;
 
 /// How long records may take from bronze to gold: an interval of two seconds, on a loaded machine.
 const ARRIVAL: Duration = Duration::from_secs(90);
@@ -27,13 +27,18 @@ const TEN: &str = r#"{"event_id":"e-01","ts":"2026-01-05T09:00:00Z","user_id":1,
 {"event_id":"e-10","ts":"2026-01-06T10:03:00Z","user_id":4,"kind":"view"}
 "#;
 
-struct Caller<'a> {
-    gateway: &'a Gateway,
-    user: &'a str,
+pub(crate) struct Caller<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) user: &'a str,
 }
 
 impl Caller<'_> {
-    fn post(&self, path: &str, media: &str, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        media: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::RequestBuilder {
         reqwest::Client::new()
             .post(format!("{}{path}", self.gateway.ingest))
             .basic_auth(self.user, Some(self.gateway.password(self.user)))
@@ -41,14 +46,14 @@ impl Caller<'_> {
             .body(body)
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    pub(crate) async fn answer(&self, request: reqwest::RequestBuilder) -> (StatusCode, Value) {
         let response = request.send().await.expect("an answer");
         let status = response.status();
         (status, response.json().await.expect("JSON"))
     }
 
     /// The rows of a query as JSON.
-    async fn ask(&self, sql: &str) -> Vec<Value> {
+    pub(crate) async fn ask(&self, sql: &str) -> Vec<Value> {
         let response = reqwest::Client::new()
             .post(format!("{}/v1/sql", self.gateway.rest))
             .basic_auth(self.user, Some(self.gateway.password(self.user)))
@@ -64,7 +69,7 @@ impl Caller<'_> {
     }
 
     /// Asks until the query has exactly these rows.
-    async fn await_rows(&self, sql: &str, expected: &[Value]) {
+    pub(crate) async fn await_rows(&self, sql: &str, expected: &[Value]) {
         let deadline = Instant::now() + ARRIVAL;
         loop {
             let rows = self.ask(sql).await;

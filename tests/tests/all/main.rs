@@ -11,6 +11,7 @@ mod heartbeat;
 mod identity;
 mod ingest;
 mod interop;
+mod kafka;
 mod layering;
 mod limits;
 mod objects;

@@ -4,10 +4,10 @@ use std::fs;
 
 use futures::TryStreamExt as _;
 use serde_json::Value;
+use tests::dock::run;
 use tests::{Gateway, Launch};
 
 use super::{COUNT, House, MANY};
-use crate::ingest::kill::run;
 
 #[tokio::test]
 async fn a_killed_gateway_leaves_the_start_and_the_next_one_closes_it() {

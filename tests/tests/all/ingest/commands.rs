@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::dock::run;
 
-use super::kill::{lake, run};
+use super::kill::lake;
 
 fn line(event: &str, kind: &str) -> String {
     format!(
