@@ -134,10 +134,10 @@ async fn the_tier_is_that_of_the_name_then_of_the_roles() {
     // A failure is counted as well, and says so.
     let absent = gateway.rest("viewer").get("/v1/datasets/lake.gold.nothing").await;
     assert_eq!(absent.status(), 404);
-    assert_eq!(
-        absent.headers().get("ratelimit-remaining").expect("a header"),
-        "998"
-    );
+    let told = absent.headers().get("ratelimit-remaining").expect("a header");
+    let left: u64 = told.to_str().expect("ASCII").parse().expect("a number");
+    // One comes back in 60 ms, so that it is not told how many are left, only that this one was taken.
+    assert!(left < 1_000, "{left}");
 }
 
 #[tokio::test]
