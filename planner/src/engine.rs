@@ -264,15 +264,7 @@ impl Engine {
         };
         let ready = Arc::new(inner.prepare(request, query).await?);
         let prepared = &ready.prepared;
-        let bounds = Bounds {
-            deadline: deadline(request, inner.config.query_timeout),
-            batches_max: inner.config.stream_batches_max,
-            fence: Fence::new(
-                inner.catalog.store(),
-                Arc::clone(&request.principal),
-                prepared.guard.tables().clone(),
-            ),
-        };
+        let bounds = self.bounds(request, prepared);
         let rows = check_parameters(prepared, query, &inner.config)?;
         let columns = (
             inner.schema(prepared, query)?,
@@ -328,6 +320,19 @@ impl Engine {
         let rest = further(&inner, request, query, scope, rows);
         let runs = stream::once(async move { Ok(first) }).chain(rest).boxed();
         Ok(start(reporter, Rows::Made { runs, recording }))
+    }
+
+    /// What ends the stream of a query, beside its last row.
+    fn bounds(&self, request: &Request, prepared: &Prepared) -> Bounds {
+        Bounds {
+            deadline: deadline(request, self.inner.config.query_timeout),
+            batches_max: self.inner.config.stream_batches_max,
+            fence: Fence::new(
+                self.inner.catalog.store(),
+                Arc::clone(&request.principal),
+                prepared.guard.tables().clone(),
+            ),
+        }
     }
 
     /// What is kept of the rows of a query, and what the report says of that.
