@@ -20,11 +20,12 @@ Examples:
   lakegate audit verify --config gateway.toml
   lakegate audit verify --folder /backup/audit --public-key \"$KEY\"
   lakegate audit search --user ada --since 2026-01-05 --config gateway.toml
-  lakegate audit search --table lake.gold.customer --column c_phone --since 24h --json | jq .who.subject
+  lakegate audit search --table lake.gold.customer --column c_phone --json | jq .who.subject
   lakegate audit search --outcome failed --code LG2001 --since 1h
 
-A TIME is a date such as 2026-01-05, a moment such as 2026-01-05T08:00:00Z, or an age such as 90m or 7d. An outcome is ok,
-failed, cancelled, open (it runs, or its process has died), or lost (its process has died, and the next one has said so).
+A TIME is a date such as 2026-01-05, a moment such as 2026-01-05T08:00:00Z, or an age such as 7d.
+An outcome is ok, failed, cancelled, open (it runs, or its process has died), or lost (its process
+has died, and the next one has said so).
 
 Exit codes: 0 the trail is whole, or was searched; 1 it is broken, or cannot be read; 2 wrong usage.")]
 pub(super) struct Arguments {

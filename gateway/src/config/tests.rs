@@ -53,10 +53,13 @@ fn known_at(whole: &Dict, path: &[String]) -> Vec<&'static str> {
     }
     let mut whole = whole.clone();
     add(&mut whole, path);
-    match Value::from(whole).deserialize::<Config>().unwrap_err().kind {
-        Kind::UnknownField(_, known) => known.to_vec(),
-        // A map of free names, such as the sources, has no known ones.
-        _ => Vec::new(),
+    match Value::from(whole)
+        .deserialize::<Config>()
+        .map_err(|error| error.kind)
+    {
+        Err(Kind::UnknownField(_, known)) => known.to_vec(),
+        // A map of free names, such as the sources or the tiers, has no known ones.
+        Ok(_) | Err(_) => Vec::new(),
     }
 }
 

@@ -22,8 +22,13 @@ pub fn shape(sql: &str, mark: &dyn Fn(&str) -> String) -> Option<String> {
                     shape.push(' ');
                 }
             }
+            Token::Word(word) => match word.quote_style {
+                // The printer of tokens does not double what stands doubled in a name.
+                Some('"') => shape.push_str(&format!("\"{}\"", word.value.replace('"', "\"\""))),
+                _ => shape.push_str(&token.to_string()),
+            },
             // A parameter `$1` or `?`; one with a name tells no value either.
-            Token::Word(_) | Token::Placeholder(_) => shape.push_str(&token.to_string()),
+            Token::Placeholder(_) => shape.push_str(&token.to_string()),
             other => {
                 let text = other.to_string();
                 // What stands for itself has no letters and no digits; whatever has some is a value.
