@@ -156,7 +156,7 @@ async fn a_missing_or_damaged_manifest_is_named() {
         let error = lake.refusal("t", "SELECT a FROM t").await;
         let found = Error::find(&error).unwrap();
         assert!(
-            matches!(found, Error::Corrupt { path, .. } if path.ends_with(manifests[0].file_name().unwrap().to_str().unwrap())),
+            matches!(found, Error::Corrupt { path, .. } | Error::Missing { path, .. } if path.ends_with(manifests[0].file_name().unwrap().to_str().unwrap())),
             "{found}"
         );
     }
@@ -169,7 +169,7 @@ async fn a_missing_manifest_list_is_named() {
     std::fs::remove_file(&lists[0]).unwrap();
     let error = lake.refusal("t", "SELECT a FROM t").await;
     assert!(
-        matches!(Error::find(&error), Some(Error::Corrupt { path, .. }) if path.contains("snap")),
+        matches!(Error::find(&error), Some(Error::Corrupt { path, .. } | Error::Missing { path, .. }) if path.contains("snap")),
         "{error}"
     );
 }
@@ -193,7 +193,7 @@ async fn a_missing_cut_or_changed_data_file_is_named() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let found = Error::find(&error).unwrap_or_else(|| panic!("{error}"));
         assert!(
-            matches!(found, Error::Corrupt { path, .. } if path.contains(name)),
+            matches!(found, Error::Corrupt { path, .. } | Error::Missing { path, .. } if path.contains(name)),
             "{found:?}"
         );
     }

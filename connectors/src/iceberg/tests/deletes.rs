@@ -320,7 +320,7 @@ async fn damaged_deletes_are_an_error() {
         damage(&written.path);
         let error = lake.refusal("t", "SELECT a FROM t").await;
         assert!(
-            matches!(Error::find(&error), Some(Error::Corrupt { path, .. }) if written.path.ends_with(path)),
+            matches!(Error::find(&error), Some(Error::Corrupt { path, .. } | Error::Missing { path, .. }) if written.path.ends_with(path)),
             "{error}"
         );
     }
@@ -447,7 +447,7 @@ async fn damaged_vectors_are_an_error() {
         lake.commit_deletes("t", vec![(file.build().unwrap(), -1)]).await;
         let error = lake.refusal("t", "SELECT a FROM t").await;
         assert!(
-            matches!(Error::find(&error), Some(Error::Corrupt { path, .. }) if vector.file_path().ends_with(path.as_str())),
+            matches!(Error::find(&error), Some(Error::Corrupt { path, .. } | Error::Missing { path, .. }) if vector.file_path().ends_with(path.as_str())),
             "{name}: {error:?}"
         );
     }
