@@ -21,6 +21,7 @@ pub mod error;
 pub mod execute;
 mod explain;
 
+mod fleet;
 mod functions;
 mod information_schema;
 mod logical;
@@ -54,6 +55,7 @@ pub use connectors::{ForeignKey, KeyRule, SourceConfig};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::Running;
+pub use fleet::{FleetRedis, Words};
 pub use functions::has_order_key;
 pub use information_schema::type_name;
 pub use parse::StatementKind;

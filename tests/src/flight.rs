@@ -113,6 +113,22 @@ impl Flight {
         self.client.do_get(ticket).await.map_err(refusal)
     }
 
+    /// Begins a statement of several rows: the stream of its first part, of which the first batch has come.
+    pub async fn begin(&mut self, sql: &str) -> Result<FlightRecordBatchStream, Refusal> {
+        let info = self.plan(sql).await?;
+        let ticket = info
+            .endpoint
+            .into_iter()
+            .next()
+            .and_then(|endpoint| endpoint.ticket)
+            .ok_or_else(|| local("a plan without a ticket"))?;
+        let mut stream = self.open(ticket).await?;
+        let first = stream.try_next().await.map_err(refusal)?;
+        first
+            .map(|_| stream)
+            .ok_or_else(|| local("a stream without rows"))
+    }
+
     /// Reads every endpoint of a plan, one after the other.
     pub async fn fetch(&mut self, info: FlightInfo) -> Result<Answer, Refusal> {
         let schema = announced(&info)?;

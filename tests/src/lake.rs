@@ -28,7 +28,7 @@ pub const USERS: [(&str, &str); 2] = [
 ];
 
 /// Who reads what, as a policy document.
-const POLICIES: &str = r#"
+pub const POLICIES: &str = r#"
 [[allow]]
 name = "admins read everything"
 roles = ["admin"]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use policies::{Principal, Secret};
 
-use crate::config::{Fault, Rates};
+use crate::config::Rates;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use local::Local;
@@ -85,8 +85,8 @@ impl RateLimit {
     /// As the config says; nothing is connected to yet.
     ///
     /// # Errors
-    /// A `Fault` when the URL of the fleet's Redis is none.
-    pub(crate) fn new(rates: &Rates, redis: Option<Secret>, metrics: Metrics) -> Result<Self, Fault> {
+    /// `Setting` when the URL of the fleet's Redis is none.
+    pub(crate) fn new(rates: &Rates, redis: Option<Secret>, metrics: Metrics) -> planner::Result<Self> {
         Ok(Self {
             rates: rates.clone(),
             local: Local::default(),

@@ -30,7 +30,7 @@ pub use self::config::{CacheConfig, FleetCache};
 pub(crate) use self::key::{Sought, statement_digest};
 pub(crate) use self::recording::Recording;
 
-use self::far::Far;
+use self::far::{Far, Sight};
 use self::flights::{Flights, Place};
 use self::key::Digest;
 use self::near::Near;
@@ -166,7 +166,7 @@ impl Results {
         let digest = sought.digest;
         if mode == CacheMode::Refresh {
             count(&self.counts.refreshes);
-            return Found::Record(self.recording(sought, tenant, None));
+            return Found::Record(self.recording(sought, tenant, None, None));
         }
         let limit = tokio::time::Instant::now() + self.config.wait_max;
         let flight = loop {
@@ -187,19 +187,23 @@ impl Results {
         if let Some(kept) = self.near(&digest) {
             return Found::Kept(kept);
         }
-        if let Some(far) = &self.far
-            && let Some(kept) = far.find(&digest, tenant, limit).await
-        {
-            count(&self.counts.far);
-            let kept = Arc::new(kept);
-            if kept.bytes <= self.near.answer_max() {
-                self.near.put(digest, &kept);
-                flight.land();
-            }
-            return Found::Kept(kept);
-        }
+        let claim = match &self.far {
+            None => None,
+            Some(far) => match far.find(&digest, tenant, limit).await {
+                Sight::Nothing(claim) => claim,
+                Sight::Kept(kept) => {
+                    count(&self.counts.far);
+                    let kept = Arc::new(kept);
+                    if kept.bytes <= self.near.answer_max() {
+                        self.near.put(digest, &kept);
+                        flight.land();
+                    }
+                    return Found::Kept(kept);
+                }
+            },
+        };
         count(&self.counts.misses);
-        Found::Record(self.recording(sought, tenant, Some(flight)))
+        Found::Record(self.recording(sought, tenant, Some(flight), claim))
     }
 
     /// The most bytes of an answer that is kept.

@@ -9,8 +9,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use futures::future::join_all;
 use ingest::Zone;
 use serde_json::{Value, json};
-use tests::lake::key;
-use tests::{Gateway, Lake, Rest};
+use tests::lake::{POLICIES, key};
+use tests::{Gateway, Lake, Postgres, Rest};
 
 const NAMES: &str = "SELECT name FROM lake.gold.events WHERE id < 5 ORDER BY id";
 
@@ -66,7 +66,8 @@ async fn rows_are_given_again_until_the_table_or_the_policies_change() {
     assert_eq!(ask(&rest, count, json!({})).await["rows"], json!([{ "n": 12 }]));
 
     let before = rest.ask(&json!({ "sql": NAMES })).await.expect("an answer");
-    lake.set_policies(OTHERS).expect("policies");
+    lake.set_policies(&format!("{POLICIES}{FILTERS}"))
+        .expect("policies");
     // The rows of the admin are the same under the new policies; that they may be is not known.
     let mut changed = before.clone();
     while status_of(&changed) == "hit" {
@@ -79,18 +80,8 @@ async fn rows_are_given_again_until_the_table_or_the_policies_change() {
     assert_eq!(changed["rows"], before["rows"]);
 }
 
-/// As those of the lake, and the viewer sees the rows below three alone.
-const OTHERS: &str = r#"
-[[allow]]
-name = "admins read everything"
-roles = ["admin"]
-tables = ["lake.*.*"]
-
-[[allow]]
-name = "viewers read gold"
-roles = ["viewer"]
-tables = ["lake.gold.*"]
-
+/// Beside the policies of the lake: the viewer sees the rows below three alone.
+const FILTERS: &str = r#"
 [[filter]]
 name = "viewers see few"
 roles = ["viewer"]
@@ -111,7 +102,8 @@ async fn rows_are_shared_by_equal_rights_and_by_no_others() {
     let (admin, viewer) = (gateway.rest("admin"), gateway.rest("viewer"));
     assert_eq!(status(&admin, NAMES).await, "miss");
     assert_eq!(status(&viewer, NAMES).await, "hit", "both see all of the table");
-    lake.set_policies(OTHERS).expect("policies");
+    lake.set_policies(&format!("{POLICIES}{FILTERS}"))
+        .expect("policies");
     let mut shown = 5;
     while shown != 3 {
         tokio::task::yield_now().await;
@@ -268,6 +260,30 @@ async fn without_memory_nothing_is_kept() {
     let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
     for _ in 0..2 {
         assert_eq!(status(&gateway.rest("admin"), NAMES).await, "bypass");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_versions_are_kept_where_the_config_gives_a_time() {
+    let server = Postgres::start().expect("a server");
+    server
+        .run("CREATE TABLE t (id int); INSERT INTO t VALUES (1);", "")
+        .expect("a table");
+    let lake = Lake::create().await.expect("a lake");
+    lake.set_policies(&POLICIES.replace("lake.*.*", "*.*.*"))
+        .expect("policies");
+    let source = [
+        ("planner.sources.pg.kind", "postgres"),
+        ("planner.sources.pg.url", server.url.as_str()),
+        ("planner.sources.pg.tls", "disable"),
+    ];
+    for (ttl, wanted) in [("0s", ["bypass", "bypass"]), ("1h", ["miss", "hit"])] {
+        let settings = [&source[..], &[("planner.cache.unversioned_ttl", ttl)]].concat();
+        let gateway = lake.gateway_with(&[&key(1)], &settings).expect("a gateway");
+        for wanted in wanted {
+            let found = status(&gateway.rest("admin"), "SELECT id FROM pg.public.t").await;
+            assert_eq!(found, wanted, "{ttl}");
+        }
     }
 }
 

@@ -3,30 +3,26 @@
 //! An answer is a head, which says how many chunks there are, and the chunks. Each is sealed with the name of the answer,
 //! the moment it was made and its own number inside, so that nobody who can write to Redis can give one answer for
 //! another or put two together. Names are digests.
-//!
-//! Redis that fails or is slow is left alone for a second, and the gateway goes on without it.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use policies::Seal;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Pipeline, RedisResult};
+use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::config::{CacheConfig, FleetCache};
 use super::key::Digest;
 use super::{Kept, now};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fleet::{FleetRedis, Words};
 
-/// How long Redis is left alone after a failure.
-const ALONE: Duration = Duration::from_secs(1);
 /// Bytes of a chunk. A value as large as an answer would hold up everybody else's calls.
 const CHUNK: usize = 512 << 10;
 /// How often the rows of another gateway are asked for.
@@ -37,21 +33,42 @@ const PURPOSE: &str = "result";
 /// A Redis server.
 pub(super) struct Far(Arc<Store>);
 
+/// What a look into Redis gave.
+pub(super) enum Sight {
+    /// The rows.
+    Kept(Kept),
+    /// Nothing. With a claim the others wait for the one who holds it.
+    Nothing(Option<Claim>),
+}
+
+/// The word that this gateway makes rows now. It is taken back when they are there, or when there will be none.
+pub(super) struct Claim {
+    store: Arc<Store>,
+    digest: Digest,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let (store, digest) = (Arc::clone(&self.store), self.digest);
+        self.store.io.spawn(async move {
+            let mut release = redis::pipe();
+            release.del(claim_name(&digest)).ignore();
+            store.ask::<()>(&release).await;
+        });
+    }
+}
+
 struct Store {
-    connection: ConnectionManager,
+    redis: FleetRedis,
     seal: Arc<Seal>,
     /// The threads that wait for sockets.
     io: Handle,
     ttl: Duration,
-    timeout: Duration,
     /// How long a gateway that makes rows is waited for.
     claim: Duration,
     bytes_max: u64,
-    start: Instant,
-    /// Until when Redis is left alone, in milliseconds since `start`.
-    alone_until: AtomicU64,
-    is_up: AtomicBool,
-    failures: AtomicU64,
+    /// Values that did not open.
+    unreadable: AtomicU64,
 }
 
 /// What the first value of an answer says.
@@ -67,69 +84,55 @@ struct Head {
 impl Far {
     /// A server that is connected to when it is first asked. The calling runtime is the one that waits for sockets.
     pub(super) fn open(config: &CacheConfig, fleet: FleetCache) -> Result<Self> {
-        // The parser's own words could repeat a password.
-        let bad = |_| Error::Setting {
-            key: "fleet.redis".to_owned(),
-            problem: "is not a URL such as redis://:PASSWORD@HOST:6379/0".to_owned(),
+        let words = Words {
+            shared: "kept rows are those of the fleet",
+            alone: "kept rows are those of this gateway",
         };
-        let client = Client::open(fleet.url.expose()).map_err(bad)?;
-        let settings = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(config.redis_timeout))
-            .set_response_timeout(Some(config.redis_timeout));
-        let connection = ConnectionManager::new_lazy_with_config(client, settings).map_err(bad)?;
         Ok(Self(Arc::new(Store {
-            connection,
+            redis: FleetRedis::open(&fleet.url, config.redis_timeout, words)?,
             seal: fleet.seal,
             io: Handle::current(),
             ttl: config.redis_ttl,
-            timeout: config.redis_timeout,
             claim: config.wait_max,
             bytes_max: config.result_bytes_max.as_u64(),
-            start: Instant::now(),
-            alone_until: AtomicU64::new(0),
-            is_up: AtomicBool::new(true),
-            failures: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
         })))
     }
 
     /// Calls that failed, and values that did not open.
     pub(super) fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
+        self.0.redis.failures() + self.0.unreadable.load(Ordering::Relaxed)
     }
 
     /// The rows, if they are there, or come before `limit` from a gateway that makes them now. Without them the caller
     /// is the one who makes them.
-    pub(super) async fn find(
-        &self,
-        digest: &Digest,
-        tenant: &str,
-        limit: tokio::time::Instant,
-    ) -> Option<Kept> {
+    pub(super) async fn find(&self, digest: &Digest, tenant: &str, limit: tokio::time::Instant) -> Sight {
         let (store, digest, tenant) = (Arc::clone(&self.0), *digest, tenant.to_owned());
         let work = async move {
             loop {
                 if let Some(kept) = store.get(&digest, &tenant).await {
-                    return Some(kept);
+                    return Sight::Kept(kept);
                 }
-                let is_ours = store.claim(&digest).await != Some(false);
-                if is_ours || tokio::time::Instant::now() >= limit {
-                    return None;
+                match store.claim(&digest).await {
+                    Some(true) => return Sight::Nothing(Some(Claim { store, digest })),
+                    Some(false) if tokio::time::Instant::now() < limit => {}
+                    Some(false) | None => return Sight::Nothing(None),
                 }
                 tokio::time::sleep(ASKED).await;
             }
         };
-        self.0.io.spawn(work).await.ok().flatten()
+        self.0.io.spawn(work).await.unwrap_or(Sight::Nothing(None))
     }
 
     /// Keeps rows, without being waited for.
-    pub(super) fn put(&self, digest: Digest, kept: Arc<Kept>) {
+    pub(super) fn put(&self, digest: Digest, kept: Arc<Kept>, claim: Option<Claim>) {
         let store = Arc::clone(&self.0);
         self.0.io.spawn(async move {
             match encoded(&kept) {
                 Ok(bytes) => store.put(&digest, &kept, &bytes).await,
                 Err(error) => tracing::warn!(error = %error, "rows could not be written for Redis"),
             }
+            drop(claim);
         });
     }
 }
@@ -160,7 +163,7 @@ impl Store {
         }
         let kept = decoded(&bytes, &head, tenant);
         if kept.is_none() {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
         }
         kept
     }
@@ -210,15 +213,7 @@ impl Store {
         let Ok(plain) = serde_json::to_vec(&head) else {
             return;
         };
-        if self
-            .set(name(digest), &head_place(digest), &plain, ttl)
-            .await
-            .is_some()
-        {
-            let mut release = redis::pipe();
-            release.del(claim_name(digest)).ignore();
-            self.ask::<()>(&release).await;
-        }
+        self.set(name(digest), &head_place(digest), &plain, ttl).await;
     }
 
     async fn set(&self, name: String, place: &[u8], plain: &[u8], ttl: u64) -> Option<()> {
@@ -236,43 +231,16 @@ impl Store {
             .and_then(|plain| plain.strip_prefix(place))
             .and_then(read);
         if read.is_none() {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("a value in Redis is not what a gateway of this fleet has put there");
         }
         read
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, calls: &Pipeline) -> Option<T> {
-        if self.since() < self.alone_until.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut connection = self.connection.clone();
-        let asked = async { calls.query_async(&mut connection).await as RedisResult<T> };
-        let problem = match tokio::time::timeout(self.timeout, asked).await {
-            Ok(Ok(answer)) => {
-                if !self.is_up.swap(true, Ordering::Relaxed) {
-                    tracing::info!("Redis answers again; kept rows are those of the fleet");
-                }
-                return Some(answer);
-            }
-            Ok(Err(error)) => error.category().to_owned(),
-            Err(_) => "it takes too long".to_owned(),
-        };
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        let alone = u64::try_from(ALONE.as_millis()).unwrap_or(u64::MAX);
-        self.alone_until
-            .store(self.since().saturating_add(alone), Ordering::Relaxed);
-        if self.is_up.swap(false, Ordering::Relaxed) {
-            tracing::warn!(
-                problem,
-                "Redis does not answer; kept rows are those of this gateway"
-            );
-        }
-        None
-    }
-
-    fn since(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.redis
+            .ask(|mut connection| async move { calls.query_async(&mut connection).await })
+            .await
     }
 }
 
@@ -337,7 +305,13 @@ fn decoded(bytes: &[u8], head: &Head, tenant: &str) -> Option<Kept> {
 impl fmt::Debug for Far {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Far")
-            .field("is_up", &self.0.is_up)
+            .field("redis", &self.0.redis)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").finish_non_exhaustive()
     }
 }

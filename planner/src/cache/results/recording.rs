@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray as _, MutableArrayData, RecordBatch, make_array};
 use arrow::datatypes::DataType;
 
+use super::far::Claim;
 use super::flights::Flight;
 use super::key::Sought;
 use super::{Kept, Results, now};
@@ -17,6 +18,7 @@ pub(crate) struct Recording {
     sought: Sought,
     tenant: String,
     flight: Option<Flight>,
+    claim: Option<Claim>,
     began: i64,
     batches: Vec<RecordBatch>,
     bytes: u64,
@@ -30,12 +32,14 @@ impl Results {
         sought: Sought,
         tenant: &str,
         flight: Option<Flight>,
+        claim: Option<Claim>,
     ) -> Recording {
         Recording {
             results: Arc::clone(self),
             sought,
             tenant: tenant.to_owned(),
             flight,
+            claim,
             began: now(),
             batches: Vec::new(),
             bytes: 0,
@@ -58,7 +62,7 @@ impl Recording {
         if self.bytes > self.results.answer_max() {
             self.is_over = true;
             self.batches = Vec::new();
-            self.flight = None;
+            (self.flight, self.claim) = (None, None);
             return Ok(());
         }
         self.batches.push(copy);
@@ -75,6 +79,7 @@ impl Recording {
             sought,
             tenant,
             flight,
+            claim,
             began,
             batches,
             bytes,
@@ -96,7 +101,7 @@ impl Recording {
             flight.land();
         }
         if let Some(far) = &results.far {
-            far.put(sought.digest, kept);
+            far.put(sought.digest, kept, claim);
         }
     }
 }

@@ -7,11 +7,16 @@ use tests::{Gateway, Lake, Redis};
 use super::*;
 
 fn gateway(lake: &Lake, redis: &Redis) -> Gateway {
-    let settings = [
+    gateway_with(lake, redis, &[])
+}
+
+fn gateway_with(lake: &Lake, redis: &Redis, more: &[(&str, &str)]) -> Gateway {
+    let mut settings = vec![
         ("fleet.redis", "env:LAKEGATE_TEST_REDIS"),
         // A machine under a test's load may be slow; whoever asks a Redis that is gone is refused at once.
         ("planner.cache.redis_timeout", "5s"),
     ];
+    settings.extend(more);
     let environment = [("LAKEGATE_TEST_REDIS", redis.url.as_str())];
     lake.gateway_in(&[&key(1)], &settings, &environment)
         .expect("a gateway")
@@ -51,6 +56,30 @@ async fn the_rows_of_one_gateway_answer_on_another() {
         let value = redis.get(&name);
         assert!(!String::from_utf8_lossy(&value).contains("row 3"), "{name}");
     }
+}
+
+#[tokio::test]
+async fn rows_that_will_not_be_kept_hold_nobody_up() {
+    let lake = lake_of_ten().await;
+    lake.append(Zone::Gold, "many", 0..2_000).await.expect("rows");
+    let redis = Redis::start().expect("a Redis");
+    let settings = [
+        ("planner.cache.result_bytes_max", "4 KiB"),
+        // Longer than anybody would wait here: the claim is taken back, and does not run out.
+        ("planner.cache.wait_max", "1h"),
+    ];
+    let (first, second) = (
+        gateway_with(&lake, &redis, &settings),
+        gateway_with(&lake, &redis, &settings),
+    );
+    let many = "SELECT id FROM lake.gold.many";
+    for gateway in [&first, &second, &first] {
+        assert_eq!(status(&gateway.rest("admin"), many).await, "miss");
+    }
+    assert!(
+        redis.keys().iter().all(|key| !key.ends_with('}')),
+        "nothing is kept"
+    );
 }
 
 #[tokio::test]

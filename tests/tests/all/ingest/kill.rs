@@ -6,22 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ingest::fault::POINTS;
 use tempfile::TempDir;
 use tests::Dock;
 use tests::dock::{column, run};
 
-/// The points, as `ingest/src/fault.rs` names them.
-const POINTS: [&str; 9] = [
-    "bronze-files-written",
-    "bronze-committed",
-    "silver-judged",
-    "rejects-committed",
-    "silver-files-written",
-    "silver-committed",
-    "index-written",
-    "gold-files-written",
-    "gold-committed",
-];
 /// Kills in one run of the tests.
 const KILLS: usize = 20;
 /// Uploads between two kills.
@@ -99,9 +88,14 @@ async fn no_kill_loses_a_record_or_doubles_one() {
     let folder = TempDir::with_prefix("lakegate-kill-").expect("a folder");
     let config = lake(folder.path());
     assert!(run(&config, &["plan"]).contains("+ bronze.events"));
+    // Those of a reader of Kafka are not on an upload's way.
+    let points: Vec<&str> = POINTS
+        .into_iter()
+        .filter(|point| !point.starts_with("kafka-"))
+        .collect();
     let (mut upload, mut met) = (0, BTreeSet::new());
     for kill in 0..KILLS {
-        let point = POINTS[kill % POINTS.len()];
+        let point = points[kill % points.len()];
         // A point on the way may be met before the service says that it is ready: what waited from the last time is taken up at once.
         let mut service = Dock::start(&config, Some(point));
         for _ in 0..UPLOADS {
@@ -118,7 +112,7 @@ async fn no_kill_loses_a_record_or_doubles_one() {
         }
         met.insert(point);
     }
-    assert_eq!(met.len(), POINTS.len());
+    assert_eq!(met.len(), points.len());
     run(&config, &["run"]);
     let status: serde_json::Value =
         serde_json::from_str(run(&config, &["status", "--json"]).trim()).expect("JSON");

@@ -10,22 +10,8 @@ use tests::{Dock, Kafka};
 
 use super::{House, event, pipeline, records};
 use crate::security::Random;
+use ingest::fault::POINTS;
 
-/// The points, as `ingest/src/fault.rs` names them.
-const POINTS: [&str; 12] = [
-    "kafka-started",
-    "kafka-taken",
-    "bronze-files-written",
-    "bronze-committed",
-    "kafka-shown",
-    "silver-judged",
-    "rejects-committed",
-    "silver-files-written",
-    "silver-committed",
-    "index-written",
-    "gold-files-written",
-    "gold-committed",
-];
 /// Kills in one run of the tests.
 const KILLS: usize = 20;
 /// Records between two kills, for each partition; one of them is bad.
