@@ -235,8 +235,22 @@ fn csv_never_has_a_blank_line() {
 
 #[test]
 fn formulas_are_made_harmless_on_request_only() {
-    let texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "＝1", "a=1", "'x", "-"];
-    let numbers: ArrayRef = Arc::new(Int32Array::from(vec![-1; 10]));
+    let texts = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "\tx",
+        "\rx",
+        "＝1",
+        "a=1",
+        "'x",
+        "-",
+        " =1",
+        "\u{feff}=1",
+        "a b",
+    ];
+    let numbers: ArrayRef = Arc::new(Int32Array::from(vec![-1; 13]));
     let rows = batch(vec![
         ("=t", Arc::new(StringArray::from(texts.to_vec()))),
         ("n", numbers),
@@ -260,6 +274,9 @@ fn formulas_are_made_harmless_on_request_only() {
         "a=1,-1",
         "'x,-1",
         "'-,-1",
+        "' =1,-1",
+        "'\u{feff}=1,-1",
+        "a b,-1",
         "",
     ];
     assert_eq!(guarded.split("\r\n").collect::<Vec<_>>(), expected);

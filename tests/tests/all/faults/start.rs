@@ -238,6 +238,30 @@ async fn credentials_are_for_their_owner_only_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_lake_that_was_moved_or_has_lost_its_catalog_is_told_and_left_alone() {
+    let own = TempDir::new().expect("a folder");
+    let (lake, moved) = (own.path().join("lake"), own.path().join("moved"));
+    drop(Gateway::quickstart_in(&lake, 0.01).expect("a gateway"));
+    fs::rename(&lake, &moved).expect("a move");
+    let free = ["--flight", "127.0.0.1:0", "--rest", "127.0.0.1:0"];
+    let ended = quickstart(&moved, &free).await;
+    assert_eq!(ended.code, FAILURE);
+    let from = lake.to_str().expect("a UTF-8 path");
+    for word in [from, "move it back", "--dir"] {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+    fs::rename(&moved, &lake).expect("a move");
+    let (catalog, aside) = (lake.join("catalog.sqlite"), own.path().join("aside"));
+    fs::rename(&catalog, &aside).expect("a move");
+    let ended = quickstart(&lake, &free).await;
+    assert_eq!(ended.code, FAILURE);
+    assert!(ended.stderr.contains("put the catalog back"), "{}", ended.stderr);
+    assert!(!catalog.exists(), "nothing is made over the old files");
+    fs::rename(&aside, &catalog).expect("a move");
+    Gateway::quickstart_in(&lake, 0.01).expect("the lake as it was");
+}
+
+#[tokio::test]
 async fn an_interrupt_drains_and_ends_with_zero() {
     let gateway = Gateway::quickstart(0.01).expect("a gateway");
     let mut flight = gateway.flight("admin").await.expect("a connection");
