@@ -134,7 +134,7 @@ pub(crate) enum Rows {
     /// They are made by runs, one after the other, and taken down where somebody may ask again.
     Made {
         runs: BoxStream<'static, Result<Run>>,
-        recording: Option<Recording>,
+        recording: Option<Box<Recording>>,
     },
     /// They are there.
     Whole(Vec<RecordBatch>),
@@ -250,7 +250,7 @@ async fn give(
 /// Makes all rows and sends them; false when the reader has gone away.
 async fn drive(
     runs: impl Stream<Item = Result<Run>> + Send,
-    mut recording: Option<Recording>,
+    mut recording: Option<Box<Recording>>,
     schema: SchemaRef,
     change: fn(&RecordBatch) -> Result<RecordBatch>,
     reporter: &Reporter,

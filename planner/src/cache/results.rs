@@ -74,7 +74,7 @@ pub(crate) enum Found {
     /// The rows.
     Kept(Arc<Kept>),
     /// Nothing: the query runs and is recorded.
-    Record(Recording),
+    Record(Box<Recording>),
     /// Nothing, and somebody else records: the query runs.
     Run,
 }

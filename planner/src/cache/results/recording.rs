@@ -33,8 +33,8 @@ impl Results {
         tenant: &str,
         flight: Option<Flight>,
         claim: Option<Claim>,
-    ) -> Recording {
-        Recording {
+    ) -> Box<Recording> {
+        Box::new(Recording {
             results: Arc::clone(self),
             sought,
             tenant: tenant.to_owned(),
@@ -44,7 +44,7 @@ impl Results {
             batches: Vec::new(),
             bytes: 0,
             is_over: false,
-        }
+        })
     }
 }
 
