@@ -20,6 +20,7 @@ mod remembered;
 mod revocation;
 mod session;
 mod token;
+mod turns;
 mod users;
 
 pub use api_key::{ApiKey, ApiKeys, Pepper, Purpose};
@@ -271,10 +272,13 @@ impl Identity {
         let accounts = self.register.accounts();
         let user = accounts.users.get(name);
         if !self.passwords.remembers(name, user, password) {
-            let attempt = self.attempts.begin(name, from)?;
-            match self.passwords.check(name, user, password).await {
-                Err(Error::Password) => return Err(Error::Password),
-                outcome => attempt.forgive_with(outcome)?,
+            let _turn = self.passwords.turn(name, user, password).await;
+            if !self.passwords.remembers(name, user, password) {
+                let attempt = self.attempts.begin(name, from)?;
+                match self.passwords.check(name, user, password).await {
+                    Err(Error::Password) => return Err(Error::Password),
+                    outcome => attempt.forgive_with(outcome)?,
+                }
             }
         }
         // A check without a user never succeeds; the answer is the same should it ever.

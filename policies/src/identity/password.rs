@@ -8,6 +8,7 @@
 
 use super::config::Config;
 use super::remembered::Remembered;
+use super::turns::Turns;
 use super::users::{User, Users};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 /// The costliest hash that a users file may ask for.
 const MEMORY_KIB_MAX: u32 = 256 * 1024;
@@ -74,6 +75,7 @@ pub(super) struct Passwords {
     /// Places to compute or to wait.
     present: Arc<Semaphore>,
     remembered: Remembered,
+    turns: Turns,
     dummy: Arc<str>,
     checks: AtomicU64,
 }
@@ -90,6 +92,7 @@ impl Passwords {
             computing: Arc::new(Semaphore::new(places)),
             present: Arc::new(Semaphore::new(places + config.password_queue_max)),
             remembered: Remembered::new(config.password_remembered, clock)?,
+            turns: Turns::default(),
             dummy: dummy.into(),
             checks: AtomicU64::new(0),
         })
@@ -101,6 +104,17 @@ impl Passwords {
             && self
                 .remembered
                 .knows(&self.remembered.pair(name, password, &self.hash_of(user)))
+    }
+
+    /// Waits until nobody else checks this very pair.
+    pub(super) async fn turn(
+        &self,
+        name: &str,
+        user: Option<&User>,
+        password: &Secret,
+    ) -> OwnedMutexGuard<()> {
+        let pair = self.remembered.pair(name, password, &self.hash_of(user));
+        self.turns.take(pair).await
     }
 
     fn hash_of(&self, user: Option<&User>) -> Arc<str> {

@@ -157,6 +157,41 @@ async fn more_callers_than_the_queue_holds_are_refused_at_once() {
     login(&house.identity, "ada", "lovelace").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_with_the_right_password_at_once_are_no_guesses() {
+    let config = Config {
+        failures_per_user: 3,
+        ..Config::default()
+    };
+    let house = Arc::new(house_with(&config, [user("ada", "lovelace", &[])]));
+    let logins: Vec<_> = (0..50)
+        .map(|_| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move { house.identity.authenticate(&basic("ada", "lovelace"), None).await })
+        })
+        .collect();
+    for login in logins {
+        login.await.unwrap().unwrap();
+    }
+    assert_eq!(house.identity.password_checks(), 1);
+    // And the same wrong one at once is as many guesses as it is.
+    let guesses: Vec<_> = (0..50)
+        .map(|_| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move { house.identity.authenticate(&basic("ada", "byron"), None).await })
+        })
+        .collect();
+    let mut wrong = 0;
+    for guess in guesses {
+        match guess.await.unwrap().unwrap_err() {
+            Error::Password => wrong += 1,
+            Error::Throttled { .. } => {}
+            other => unreachable!("{other:?}"),
+        }
+    }
+    assert_eq!(wrong, 3);
+}
+
 #[tokio::test]
 async fn guessing_is_bounded_by_name_and_leaves_whoever_is_in_alone() {
     let house = house([user("ada", "lovelace", &[]), user("bob", "builder", &[])]);
