@@ -8,7 +8,8 @@
 //! A database keeps no past: [`crate::Version`] of a table is a fingerprint of its columns and says nothing of its rows.
 //!
 //! Invariants:
-//! - Nothing is written: every connection and every transaction is read only.
+//! - Nothing is written to a source: every connection and every transaction of one is read only. What writes are the
+//!   catalog of a lake and `versions`, which are no sources.
 //! - A source that is down fails its own queries, by name, and nothing else.
 
 mod bind;
@@ -36,6 +37,7 @@ mod table;
 mod tls;
 mod types;
 mod value;
+mod versions;
 
 pub use compose::{Aggregate, Composed, Key, Meeting, Statement};
 pub use config::{Config, TlsMode, Unconstrained, Unrepresentable};
@@ -48,6 +50,7 @@ pub use read::{RemoteQuery, Transfer};
 pub use sql::{Sql, Unwritable, relation};
 pub use table::PostgresTable;
 pub use value::ValueType;
+pub use versions::{Newest, Published, Versions};
 
 use crate::{Capabilities, Connector, ForeignKey, Pushdown, Result, SourceTable, TableEntry, Version};
 use async_trait::async_trait;

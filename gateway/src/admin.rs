@@ -31,7 +31,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Ready while the process serves, the keys of every issuer are there and the audit trail is written; each line names one. A source
+/// Ready while the process serves, the keys of every issuer are there, the policies are confirmed and the audit trail is written;
+/// each line names one. A source
 /// that is down fails its own queries: taking the gateways out of service for it would fail all others as well.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut status = StatusCode::OK;
@@ -49,6 +50,12 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             status = StatusCode::SERVICE_UNAVAILABLE;
             text.push_str(&format!("FAIL issuer {name}: its keys cannot be had\n"));
         }
+    }
+    if app.policies.is_fresh() {
+        text.push_str("ok policies\n");
+    } else {
+        status = StatusCode::SERVICE_UNAVAILABLE;
+        text.push_str("FAIL policies: it is not known whether others are in force, and no table is read\n");
     }
     if let Some(counts) = app.audit.counts() {
         if counts.is_failing() {

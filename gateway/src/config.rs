@@ -25,7 +25,7 @@ mod tls;
 pub use audit::{Oldest, Statements, Trail, WhenFull};
 pub use environment::Environment;
 pub use fault::Fault;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, PolicyDatabase};
 pub use limits::Limits;
 pub use listen::{Listen, parse_address};
 pub use rates::Rates;

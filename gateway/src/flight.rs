@@ -17,6 +17,7 @@ mod rows;
 mod screen;
 mod session_options;
 mod sql_info;
+pub mod values;
 mod xdbc;
 
 use std::pin::Pin;

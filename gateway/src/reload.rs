@@ -9,25 +9,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::Identity;
-use policies::store::{FileStore, PolicyStore as _, Seen};
+use policies::store::Seen;
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::TlsDoor;
 use crate::metrics::Metrics;
+use crate::policy_source::PolicySource;
 
-/// The files that say who may come in and what they may see.
+/// What says who may come in and what they may see.
 #[derive(Clone, Debug)]
 pub struct Documents {
     identity: Arc<Identity>,
-    policies: Arc<FileStore>,
+    policies: Arc<PolicySource>,
     tls: Option<Arc<TlsDoor>>,
     metrics: Metrics,
 }
 
 impl Documents {
-    pub(crate) fn new(identity: Arc<Identity>, policies: Arc<FileStore>, metrics: Metrics) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, policies: Arc<PolicySource>, metrics: Metrics) -> Self {
         Self {
             identity,
             policies,
@@ -41,17 +42,24 @@ impl Documents {
         self
     }
 
-    /// Reads all of them again. Waits for the disk, so it belongs on a thread that may.
-    fn reload(&self) {
-        self.note("users", self.identity.reload());
-        self.note("policies", self.policies.reload());
-        if let Some(tls) = &self.tls {
-            self.note("tls", tls.reload());
+    /// Reads all of them again.
+    async fn reload(&self) {
+        let documents = self.clone();
+        let read = move || {
+            documents.note("users", documents.identity.reload());
+            if let Some(tls) = &documents.tls {
+                documents.note("tls", tls.reload());
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(read).await {
+            tracing::error!(error = %error, "the documents were not read again");
         }
-        tracing::info!(epoch = self.policies.current().epoch(), "policies in force");
+        self.note("policies", self.policies.reload().await);
+        tracing::info!(policies = self.policies.told(), "policies in force");
     }
 
-    /// Reads again what has changed of that which says who may come in. As above.
+    /// Reads again what has changed of that which says who may come in. Waits for the disk, so it belongs on a thread that
+    /// may.
     fn reload_changed(&self) {
         if self.identity.has_changed() {
             self.note("users", self.identity.reload());
@@ -61,15 +69,18 @@ impl Documents {
         }
     }
 
-    /// Looks whether the policies have become others. Waits for the disk.
-    fn look(&self, staleness_max: Duration) {
-        match self.policies.look(staleness_max) {
+    /// Looks whether the policies have become others.
+    async fn look(&self, staleness_max: Duration) {
+        match self.policies.look(staleness_max).await {
             Ok(Seen::Same) => {}
             Ok(Seen::Changed(outcome)) => {
                 self.note("policies", outcome);
-                tracing::info!(epoch = self.policies.current().epoch(), "policies in force");
+                tracing::info!(policies = self.policies.told(), "policies in force");
             }
-            Err(error) => tracing::error!(error = %error, "the policies are out of reach"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(error = %error, cause, "the policies are out of reach");
+            }
         }
     }
 
@@ -108,10 +119,7 @@ pub(crate) async fn at_each(mut hangups: Signal, documents: Documents, stop: Can
             () = stop.cancelled() => return,
             heard = hangups.recv() => if heard.is_none() { return },
         }
-        let documents = documents.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || documents.reload()).await {
-            tracing::error!(error = %error, "the documents were not read again");
-        }
+        documents.reload().await;
     }
 }
 
@@ -122,10 +130,6 @@ pub(crate) async fn watching(documents: Documents, config: policies::Config, sto
             () = stop.cancelled() => return,
             () = tokio::time::sleep(config.poll) => {}
         }
-        let documents = documents.clone();
-        let look = move || documents.look(config.staleness_max);
-        if let Err(error) = tokio::task::spawn_blocking(look).await {
-            tracing::error!(error = %error, "the policies were not looked at");
-        }
+        documents.look(config.staleness_max).await;
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use planner::Engine;
-use policies::store::FileStore;
 use policies::{Identity, PolicyStore, Secrets};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +18,7 @@ use crate::config::{Config, Environment, Fault};
 use crate::error::{Error, Result};
 use crate::listen::{self, Listener, TlsDoor};
 use crate::metrics::Metrics;
+use crate::policy_source::PolicySource;
 use crate::reload::{self, Documents};
 use crate::running::RunningQueries;
 use crate::{admin, flight, rest, telemetry};
@@ -81,8 +81,8 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
         pepper: config.seal.pepper(environment)?,
     };
     let identity = Arc::new(Identity::open(&config.identity, secrets)?);
-    let file = Arc::new(FileStore::open(&config.policies.file)?);
-    let policies: Arc<dyn PolicyStore> = Arc::<FileStore>::clone(&file);
+    let source = Arc::new(PolicySource::open(&config, environment).await?);
+    let policies: Arc<dyn PolicyStore> = Arc::<PolicySource>::clone(&source);
     let planner = config.planner_with_secrets(environment)?;
     let fleet = config.fleet.cache(environment, &seal)?;
     let engine = Engine::open_in_fleet(&planner, Arc::clone(&policies), fleet).await?;
@@ -96,7 +96,7 @@ pub async fn build(config: Config, environment: &Environment) -> Result<Arc<App>
     };
     Ok(Arc::new(App {
         engine,
-        documents: Documents::new(Arc::clone(&identity), file, metrics.clone()),
+        documents: Documents::new(Arc::clone(&identity), source, metrics.clone()),
         identity,
         seal,
         policies,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use connectors::{ForeignKey, QueryScope, Registry};
 use futures::{Stream, StreamExt, stream};
-use policies::{PolicyStore, Principal};
+use policies::{PolicySet, PolicyStore, Principal};
 
 use crate::cache::{FleetCache, Found, OperatorsCache, PlanCache, Prepared, ResultCounts, Results, Sought};
 use crate::catalog::{Catalog, Pattern, Table, TableFilter};
@@ -21,6 +21,7 @@ use crate::information_schema;
 use crate::parse::StatementKind;
 use crate::report::{After, CacheReport, Reporter};
 use crate::request::{CacheMode, Described, Query, Request, Session};
+use crate::review::{Review, review};
 use crate::runtime::CpuRuntime;
 use crate::session::Sessions;
 use crate::shadow::{Shadow, is_comparable};
@@ -180,6 +181,17 @@ impl Engine {
             (name.to_owned(), outcome)
         });
         futures::future::join_all(checks).await
+    }
+
+    /// Lays a document over every table of every source, without putting it in force.
+    ///
+    /// # Errors
+    /// `Internal` when the runtime is gone; what cannot be looked at is in the [`Review`].
+    pub async fn review(&self, set: &Arc<PolicySet>) -> Result<Review> {
+        let (inner, set) = (Arc::clone(&self.inner), Arc::clone(set));
+        self.runtime
+            .run(async move { Ok(review(&inner.catalog, &set).await) })
+            .await
     }
 
     /// What each source has done since it was opened: the source, the name of the count, the count.

@@ -36,6 +36,7 @@ mod report;
 pub mod request;
 mod resolve;
 mod resolved;
+mod review;
 mod rows_bound;
 mod rules;
 pub mod runtime;
@@ -65,4 +66,10 @@ pub use report::{CacheReport, CacheStatus, Freshness, Read, Report, Residual, So
 pub use request::{
     CacheMode, Described, Origin, Partition, Pins, PushdownRule, Query, Request, Session, SourceRules,
 };
+pub use review::{Closed, Review};
 pub use rules::TooManyRows;
+
+/// The database that the gateways of a fleet share.
+pub mod database {
+    pub use connectors::postgres::{Config, Newest, Password, Published, TlsMode, Versions};
+}

@@ -3,10 +3,12 @@
 
 mod difference;
 mod expectations;
+mod findings;
 mod told;
 
 pub use difference::{Change, Direction, difference};
 pub use expectations::{Expectation, Expectations, Shown};
+pub use findings::{Finding, findings};
 pub use told::{Told, told};
 
 use crate::decide::PolicySet;
@@ -30,6 +32,44 @@ impl Somebody {
     fn principal(&self) -> Principal {
         Principal::new(&self.subject, self.roles.clone())
     }
+}
+
+/// Every role that a document names.
+pub fn roles(set: &PolicySet) -> BTreeSet<String> {
+    set.roles_named()
+}
+
+/// What somebody would see of a table.
+pub fn decide(set: &PolicySet, who: &Somebody, table: &TableName) -> Decision {
+    set.decide(&who.principal(), table)
+}
+
+/// The names of tables in rules that none of `tables` has, each with its rule; names with a `*` in them are not among
+/// them, and neither are those that depend on who asks.
+pub fn unmatched(set: &PolicySet, tables: &[TableName]) -> Vec<(String, String)> {
+    let document = set.document();
+    let granted = document.all_grants().flat_map(|rule| {
+        rule.on
+            .into_iter()
+            .filter(|on| !on.is_personal())
+            .map(move |on| (rule.name.clone(), on.table().clone()))
+    });
+    let filtered = document
+        .filters
+        .iter()
+        .flat_map(|rule| rule.on.iter().map(|on| (rule.name.clone(), on.clone())));
+    let masked = document
+        .masks
+        .iter()
+        .flat_map(|rule| rule.on.iter().map(|on| (rule.name.clone(), on.table().clone())));
+    let exact = granted
+        .chain(filtered)
+        .chain(masked)
+        .filter(|(_, on)| on.is_exact());
+    let lost = exact.filter(|(_, on)| !tables.iter().any(|table| on.matches(table)));
+    let mut found: Vec<(String, String)> = lost.map(|(rule, on)| (rule, on.to_string())).collect();
+    found.dedup();
+    found
 }
 
 /// What a rule has to do with a question.

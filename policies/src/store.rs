@@ -1,8 +1,10 @@
 //! Where the policies come from.
 
 mod file;
+mod held;
 
-pub use file::{FileStore, Seen};
+pub use file::FileStore;
+pub use held::{Held, Seen};
 
 use crate::decide::PolicySet;
 use std::fmt::Debug;

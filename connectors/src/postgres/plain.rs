@@ -1,7 +1,7 @@
 //! A connection to a Postgres server for other rooms of this crate, with the same TLS, secrets and failures as a source's.
 
 use super::config::{Address, Config};
-use super::failure::Origin;
+use super::failure::{Origin, Subject};
 use super::pool::no_subject;
 use super::tls::Tls;
 use crate::{Error, Result};
@@ -83,6 +83,15 @@ impl Plain {
     /// What a failure of a connection or a statement means.
     pub(crate) fn failure(&self, error: tokio_postgres::Error) -> Error {
         self.origin.failure(&no_subject(), error)
+    }
+
+    /// As [`Plain::failure`], of a statement on one table.
+    pub(crate) fn failure_at(&self, table: &str, error: tokio_postgres::Error) -> Error {
+        let subject = Subject {
+            table: table.into(),
+            ..Subject::default()
+        };
+        self.origin.failure(&subject, error)
     }
 
     /// The server does not answer.

@@ -5,9 +5,10 @@
 
 use super::Failure;
 use crate::config::{Config, Environment, Fault};
+use crate::policy_source::PolicySource;
 use planner::Engine;
+use policies::PolicyStore;
 use policies::identity::Users;
-use policies::{FileStore, PolicyStore};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -69,12 +70,9 @@ async fn check(
         format!("{}, {count} users", config.identity.users.display())
     });
     report.item("identity.users", users.map_err(|error| chain(&error)))?;
-    let policies = FileStore::of(&config.policies);
-    let found = policies.as_ref().map(|store| {
-        let file = config.policies.file.display();
-        format!("{file}, epoch {}", store.current().epoch())
-    });
-    report.item("policies.file", found.map_err(|error| chain(error)))?;
+    let policies = PolicySource::open(config, environment).await;
+    let found = policies.as_ref().map(PolicySource::told);
+    report.item(PolicySource::key(config), found.map_err(|error| chain(error)))?;
     let trail = match &config.audit.folder {
         Some(folder) => config
             .audit

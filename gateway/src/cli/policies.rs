@@ -1,7 +1,7 @@
 //! `lakegate policies`: a document before it is in force. Is it one, what does a change of it widen, does it keep what is
 //! expected of it, and why does somebody see what they see?
 //!
-//! Invariant: nothing here touches a source or a running gateway; what is printed is a function of the files.
+//! Invariant: no running gateway is touched. Without `--config` what is printed is a function of the files.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,21 +11,28 @@ use ::policies::review::{Expectations, Somebody, difference, explain};
 use ::policies::{Error, PolicySet, Secret, TableName};
 
 use super::Failure;
+use crate::config::Environment;
+
+mod fit;
+mod fleet;
 
 /// Stands for the key of hashing masks, which a document is checked without.
 const NO_KEY: &str = "the key of a check, which hashes nothing";
 
-/// Check, compare, test and explain policy documents
+/// Check, compare, test, explain and publish policy documents
 ///
-/// Works on files alone: no gateway and no source is asked. What a rule means for the columns of a real table is seen
-/// when the document is in force; a rule that does not fit its table closes the table and is logged.
+/// No gateway is asked. `check --config` lays a document over the tables of the sources: a rule that does not fit its
+/// table would close the table. A fleet that has `fleet.policies` in its config reads the newest published document.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   lakegate policies check policies.toml
+  lakegate policies check policies.toml --config gateway.toml
   lakegate policies diff policies.toml policies.new.toml
   lakegate policies test policies.toml tests.toml
   lakegate policies explain policies.toml --role data_viewer lake.gold.customer c_phone
+  lakegate policies publish policies.toml --config gateway.toml --note \"balances for auditors\"
+  lakegate policies history --config gateway.toml
 
 Exit codes: 0 success, 1 a document or a test is at fault, 2 wrong usage.")]
 pub(super) struct Arguments {
@@ -35,10 +42,16 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Say whether a document is one, and what is wrong with it
+    /// Say whether a document is one, which of its rules do nothing, and whether they fit the tables
     Check {
         /// The policy document (TOML)
         document: PathBuf,
+        /// The config of a gateway, whose sources are asked for their tables
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Fail also where a rule does nothing or names a table that is not there
+        #[arg(long)]
+        strict: bool,
     },
     /// Say what a change widens and narrows, role by role
     Diff {
@@ -70,6 +83,40 @@ enum Command {
         /// One column of it
         column: Option<String>,
     },
+    /// Publish a document to the gateways of a fleet, where it is in force within two seconds
+    ///
+    /// Prints what it widens and narrows, and appends it to the table `lakegate_policies` of `fleet.policies`, which is made
+    /// where it is not there.
+    Publish {
+        /// The policy document (TOML)
+        document: PathBuf,
+        /// The config of a gateway of the fleet
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What the change is for
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        /// Refuse unless this version is the newest
+        #[arg(long, value_name = "VERSION")]
+        replaces: Option<i64>,
+        /// Print what would change, and publish nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the published versions, the newest first
+    History {
+        /// The config of a gateway of the fleet
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print a published document
+    Show {
+        /// Its version; the newest when not given
+        version: Option<i64>,
+        /// The config of a gateway of the fleet
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 fn parse_table(text: &str) -> Result<TableName, String> {
@@ -79,12 +126,29 @@ fn parse_table(text: &str) -> Result<TableName, String> {
     }
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
     match arguments.command {
-        Command::Check { document } => {
-            let set = open(&document)?;
-            print(&[format!("ok   {}, epoch {}", document.display(), set.epoch())])
+        Command::Check {
+            document,
+            config,
+            strict,
+        } => fit::check(&document, config.as_deref(), strict, environment),
+        Command::Publish {
+            document,
+            config,
+            note,
+            replaces,
+            dry_run,
+        } => {
+            let wanted = fleet::Wanted {
+                note,
+                replaces,
+                is_dry: dry_run,
+            };
+            fleet::publish(&document, &config, wanted, environment)
         }
+        Command::History { config } => fleet::history(&config, environment),
+        Command::Show { version, config } => fleet::show(version, &config, environment),
         Command::Diff { old, new } => {
             let changes = difference(&open(&old)?, &open(&new)?);
             print(&changes.iter().map(ToString::to_string).collect::<Vec<_>>())

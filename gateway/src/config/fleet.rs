@@ -3,9 +3,12 @@
 use super::environment::Environment;
 use super::fault::Fault;
 use super::seal::SecretReference;
+use planner::database::{Config as Database, Password, TlsMode, Versions};
 use policies::Secret;
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What the gateways of a fleet share. All of them have the same `seal.keys`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +17,49 @@ pub struct Fleet {
     /// A reference to the URL of a Redis, `redis://:PASSWORD@HOST:6379/0`; without it each gateway keeps rows and counts
     /// calls for itself.
     pub redis: Option<SecretReference>,
+    /// The database that the policies are read from, in place of `policies.file`.
+    pub policies: Option<PolicyDatabase>,
+}
+
+/// A Postgres database with the table `lakegate_policies`, which `lakegate policies publish` makes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDatabase {
+    /// `postgres://USER@HOST:PORT/DATABASE`, without a password. A gateway's role needs to read the table and no more.
+    pub url: String,
+    /// A reference to the role's password; a file is read again for each connection.
+    #[serde(default)]
+    pub password: Option<SecretReference>,
+    /// How the connection is encrypted; by default `verify-full`, and `prefer` on this machine.
+    #[serde(default)]
+    pub tls: Option<TlsMode>,
+    /// The authorities that may sign the server's certificate (PEM); the system's when not set.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+}
+
+impl PolicyDatabase {
+    /// The table of the policies; it is not asked yet. Sockets are waited for on the calling runtime.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the key.
+    pub(crate) fn open(&self, environment: &Environment) -> Result<Versions, Fault> {
+        let fault = |error: planner::Error| Fault::at("fleet.policies", error.to_string());
+        let mut database = Database::from_url(&self.url).map_err(|error| fault(error.into()))?;
+        database.password = match &self.password {
+            None => None,
+            Some(SecretReference::File(path)) => Some(Password::File(path.clone())),
+            Some(reference @ SecretReference::Environment(_)) => {
+                let known = reference
+                    .resolve(environment)
+                    .map_err(|reason| Fault::at("fleet.policies.password", reason))?;
+                Some(Password::Known(known.expose().to_owned()))
+            }
+        };
+        database.tls = self.tls;
+        database.tls_ca.clone_from(&self.tls_ca);
+        Versions::new("policies", &database, Handle::current()).map_err(|error| fault(error.into()))
+    }
 }
 
 impl Fleet {

@@ -3,21 +3,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use planner::{Query, StatementKind};
 use prost::Message;
-use tonic::{Response, Status, Streaming};
+use tonic::{Response, Streaming};
 
 use super::asked::{command, name};
 use super::prepared::{self, Opened};
-use super::{screen, session_options};
+use super::session_options;
+use super::values::{malformed, values};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::session::RequestContext;
@@ -43,7 +40,9 @@ pub(super) async fn answer(
     match command {
         Some(Ok(Command::CommandPreparedStatementQuery(query))) => {
             let opened = Opened::handle(app, context, &query.prepared_statement_handle)?;
-            let handle = match values(app, first, messages).await? {
+            let rows_max = app.config.planner.parameter_rows_max;
+            let messages = stream::once(async move { Ok(first) }).chain(messages.map_err(FlightError::from));
+            let handle = match values(messages, rows_max).await? {
                 Some(values) => prepared::bound(&opened, app, &values)?,
                 None => query.prepared_statement_handle.to_vec(),
             };
@@ -91,64 +90,4 @@ async fn update_result(app: &App, context: &RequestContext, sql: &str) -> Result
         app_metadata: result.encode_to_vec().into(),
     });
     session_options::carried(app, context, &session, response)
-}
-
-/// All values of the stream as one batch, which may have no rows; none when the stream has no columns.
-async fn values(app: &App, first: FlightData, rest: Streaming<FlightData>) -> Result<Option<RecordBatch>> {
-    let rows_max = app.config.planner.parameter_rows_max;
-    let messages = stream::once(async move { Ok(first) }).chain(rest.map_err(FlightError::from));
-    let screened = messages.map(move |message| {
-        let message = message?;
-        match message.data_header.is_empty() {
-            true => Ok(message),
-            false => match screen::check(&message, rows_max) {
-                Ok(()) => Ok(message),
-                Err(error) => Err(FlightError::ExternalError(Box::new(error))),
-            },
-        }
-    });
-    let (schema, batches) = decoded(screened, rows_max).await?;
-    match schema {
-        Some(schema) if !schema.fields().is_empty() => Ok(Some(concat_batches(&schema, &batches)?)),
-        _ => Ok(None),
-    }
-}
-
-async fn decoded(
-    messages: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static,
-    rows_max: usize,
-) -> Result<(Option<SchemaRef>, Vec<RecordBatch>)> {
-    let mut stream = FlightRecordBatchStream::new_from_flight_data(messages);
-    let mut batches = Vec::new();
-    let mut rows = 0;
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| match error {
-            FlightError::ExternalError(inner) => match inner.downcast::<Error>() {
-                Ok(own) => *own,
-                Err(other) => malformed(other.to_string()),
-            },
-            FlightError::Tonic(status) => broken(&status),
-            other => malformed(other.to_string()),
-        })?;
-        rows += batch.num_rows();
-        if rows > rows_max {
-            return Err(Error::TooLarge {
-                what: "rows of parameters",
-                limit: rows_max.to_string(),
-            });
-        }
-        batches.push(batch);
-    }
-    Ok((stream.schema().cloned(), batches))
-}
-
-fn broken(status: &Status) -> Error {
-    malformed(status.message().to_owned())
-}
-
-fn malformed(problem: String) -> Error {
-    Error::Malformed {
-        what: "DoPut stream",
-        problem,
-    }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// A name that no rule has, which stands for the objects that a pattern opens and no rule names.
-const OTHER: &str = "(any other)";
+pub(super) const OTHER: &str = "(any other)";
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ fn rows(allowance: &Allowance) -> String {
 }
 
 /// Every table that a rule of either names, and for each pattern one that no rule names.
-fn tables(old: &PolicySet, new: &PolicySet) -> BTreeSet<TableName> {
+pub(super) fn tables(old: &PolicySet, new: &PolicySet) -> BTreeSet<TableName> {
     let part = |part: &Part| match part {
         Part::Any => OTHER.to_owned(),
         Part::Exactly(name) => name.clone(),

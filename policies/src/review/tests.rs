@@ -1,4 +1,4 @@
-use super::{Direction, Expectations, Somebody, difference, explain};
+use super::{Direction, Expectations, Somebody, difference, explain, findings};
 use crate::decide::PolicySet;
 use crate::table_name::TableName;
 use std::path::Path;
@@ -112,5 +112,110 @@ rows = "all"
     assert_eq!(
         failures[0].1,
         "rows: expected c_mktsegment = 'BUILDING', found all"
+    );
+}
+
+#[test]
+fn the_example_has_nothing_to_say_of_itself() {
+    let told: Vec<String> = findings(&set(EXAMPLE)).iter().map(ToString::to_string).collect();
+    assert_eq!(told, Vec::<String>::new());
+}
+
+#[test]
+fn rules_that_do_nothing_and_readers_who_see_nothing_are_told() {
+    let text = r#"
+[[grant]]
+name = "gold"
+roles = ["reader", "auditor", "stranger"]
+privileges = ["select"]
+on = ["lake.gold"]
+
+[[grant]]
+name = "silver"
+roles = ["reader"]
+privileges = ["select"]
+on = ["lake.silver.t"]
+
+[[grant]]
+name = "no silver"
+roles = ["reader"]
+privileges = ["select"]
+on = ["lake.silver"]
+effect = "deny"
+
+[[grant]]
+name = "metadata"
+roles = ["reader"]
+privileges = ["metadata"]
+on = ["lake.gold.t"]
+
+[[filter]]
+name = "one"
+roles = ["reader"]
+on = ["lake.gold.t"]
+where = "segment = 'A'"
+
+[[filter]]
+name = "two"
+roles = ["reader"]
+on = ["lake.gold.t"]
+kind = "restrictive"
+where = "segment IN ('B', 'C')"
+
+[[filter]]
+name = "every row"
+roles = ["auditor"]
+on = ["lake.gold.t"]
+where = "TRUE"
+
+[[filter]]
+name = "some rows"
+roles = ["auditor"]
+on = ["lake.gold.t"]
+where = "x > 1"
+
+[[filter]]
+name = "apart"
+roles = ["auditor"]
+on = ["lake.gold.u"]
+where = "a = 'x' AND a = 'y'"
+
+[[filter]]
+name = "not for readers of bronze"
+roles = ["reader"]
+on = ["lake.bronze.t"]
+where = "TRUE"
+
+[[mask]]
+name = "strong"
+roles = ["reader", "auditor"]
+on = ["lake.gold.t.c"]
+kind = "null"
+priority = 2
+
+[[mask]]
+name = "weak"
+roles = ["reader"]
+on = ["lake.gold.t.c"]
+kind = "partial"
+last = 4
+priority = 1
+"#;
+    let told: Vec<String> = findings(&set(text)).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "filter 'apart': its condition is never true",
+            "filter 'not for readers of bronze': never counts: nobody of whom it speaks may read a table that it names",
+            "filter 'some rows': never counts: `every row` shows its readers every row",
+            "grant 'silver': gives nothing: other grants take all of it away",
+            "mask 'weak': never counts: `strong` has the higher priority",
+            "role 'auditor': may read lake.gold.u and sees no row of it: what `apart` shows, the conditions beside it exclude",
+            "role 'reader': may read lake.gold.t and sees no row of it: what `one` shows, the conditions beside it exclude",
+            "role 'reader': may read lake.gold.u and sees no row of it: no permissive filter speaks of this role",
+            "role 'reader': may read the metadata of lake.gold.t, which tells of rows and columns that are hidden from it",
+            "role 'stranger': may read lake.gold.t and sees no row of it: no permissive filter speaks of this role",
+            "role 'stranger': may read lake.gold.u and sees no row of it: no permissive filter speaks of this role",
+        ]
     );
 }

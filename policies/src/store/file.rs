@@ -1,47 +1,20 @@
 //! Policies from one file.
-//!
-//! Invariants:
-//! * There is always a good snapshot. A bad file at the start is an error; a bad file later is an error too and leaves the
-//!   snapshot in force.
-//! * A store that is looked at by [`FileStore::look`] and cannot read its file for too long is not fresh. A bad document
-//!   is read all the same: it is known, and known to be none.
 
 use crate::config::Config;
 use crate::decide::PolicySet;
-use crate::decision::hexadecimal;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::store::PolicyStore;
+use crate::store::{Held, PolicyStore, Seen};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A policy document on disk.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    key: Option<Secret>,
-    current: RwLock<Arc<PolicySet>>,
-    looked: Mutex<Looked>,
-}
-
-/// What was seen when the file was last looked at.
-#[derive(Debug)]
-struct Looked {
-    /// Identifies the text, good or bad.
-    text: String,
-    /// When it was read, and for how long that counts; none while nobody looks.
-    at: Option<(Instant, Duration)>,
-}
-
-/// What a look at the file has found.
-#[derive(Debug)]
-pub enum Seen {
-    /// The text of the last look.
-    Same,
-    /// Another text, which is in force now or was refused.
-    Changed(Result<()>),
+    held: Held,
 }
 
 impl FileStore {
@@ -62,17 +35,15 @@ impl FileStore {
     }
 
     fn with_key(path: PathBuf, key: Option<Secret>) -> Result<Self> {
-        let text = read(&path)?;
-        let set = PolicySet::parse_with_key(&text, &path, key.as_ref())?;
         Ok(Self {
-            looked: Mutex::new(Looked {
-                text: set.epoch().to_owned(),
-                at: None,
-            }),
+            held: Held::new(&read(&path)?, &path, key)?,
             path,
-            key,
-            current: RwLock::new(Arc::new(set)),
         })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads the document again; queries that begin from now on are decided by it.
@@ -80,11 +51,7 @@ impl FileStore {
     /// # Errors
     /// As [`FileStore::open`]; then the snapshot in force stays.
     pub fn reload(&self) -> Result<()> {
-        let text = read(&self.path)?;
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.text = hexadecimal(text.as_bytes(), 16);
-        drop(looked);
-        self.take(&text)
+        self.held.replace(&read(&self.path)?)
     }
 
     /// Looks whether the document has become another, and takes it if so. From the first look on the snapshot counts as
@@ -93,37 +60,17 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`] if it cannot be read.
     pub fn look(&self, staleness_max: Duration) -> Result<Seen> {
-        let text = read(&self.path);
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let last = looked.at.map_or(now, |(last, _)| last);
-        looked.at = Some((if text.is_ok() { now } else { last }, staleness_max));
-        let text = text?;
-        let mark = hexadecimal(text.as_bytes(), 16);
-        if looked.text == mark {
-            return Ok(Seen::Same);
-        }
-        looked.text = mark;
-        drop(looked);
-        Ok(Seen::Changed(self.take(&text)))
-    }
-
-    fn take(&self, text: &str) -> Result<()> {
-        let set = Arc::new(PolicySet::parse_with_key(text, &self.path, self.key.as_ref())?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = set;
-        Ok(())
+        self.held.look(read(&self.path).map(Some), staleness_max)
     }
 }
 
 impl PolicyStore for FileStore {
     fn current(&self) -> Arc<PolicySet> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current)
+        self.held.current()
     }
 
     fn is_fresh(&self) -> bool {
-        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.at.is_none_or(|(at, valid)| at.elapsed() <= valid)
+        self.held.is_fresh()
     }
 }
 

@@ -16,6 +16,7 @@ mod layering;
 mod limits;
 mod objects;
 mod pages;
+mod policies;
 mod rates;
 mod reload;
 mod security;
