@@ -11,7 +11,7 @@ LAKEGATE := $(RELEASE)/lakegate
 BUILD := $(CARGO) build --release --locked --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: quickstart quickstart-federated build test test-deep lint bench help clean
+.PHONY: quickstart quickstart-federated build test test-deep fuzz lint bench help clean
 
 quickstart: build ## make a sample lake if there is none, start the gateway on loopback (ARGS="--scale 1 --dir DIR ...")
 	@exec $(LAKEGATE) quickstart $(ARGS)
@@ -23,15 +23,23 @@ quickstart-federated: build ## the same beside a Postgres server of its own, as 
 build: ## compile the gateway and the ingest service
 	$(BUILD) --bin lakegate --bin lakegate-ingest
 
-test: build ## every test: Rust, then the Python and Java clients against a running gateway
+test: build ## every test: Rust, then the Python and Java clients against a running gateway, then ten seconds of each fuzz target
 	tests/install
 	LAKEGATE_BIN=$(LAKEGATE) $(CARGO) test --release --workspace --locked
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
+	$(MAKE) fuzz SECONDS_EACH=10
 
 test-deep: build ## ten thousand random statements over two sources, each pushed down and not; 200 kills of a reader of Kafka (SEED=N repeats a run)
 	tests/install
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 LAKEGATE_KILLS=200 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
 	  $(CARGO) test --release --workspace --locked --test all -- federation::random kafka::kill --nocapture
+
+# The house's own crates once more, with counters for libFuzzer; the engine stays as it was compiled.
+SECONDS_EACH ?= 60
+fuzz: ## SQL, tickets, IPC bodies and policy documents made at random (SECONDS_EACH=60, TARGETS="sql sealed values policies")
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument $(BUILD) --features fuzz/fuzzing \
+	  --bin fuzz_sql --bin fuzz_sealed --bin fuzz_values --bin fuzz_policies
+	fuzz/run $(RELEASE) $(SECONDS_EACH) $(TARGETS)
 
 lint: ## formatting and lints, as strict as CI
 	$(CARGO) fmt --all --check

@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use crate::parts::{Found, Run, export, federation, idle, kept, point, tpch};
+use crate::parts::{Found, Run, export, federation, idle, kept, point, policies, tpch};
 use crate::peers::gateway::Gateway;
 use crate::place::Place;
 use crate::python::Python;
@@ -47,7 +47,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measure the gateway against the floor and the peers
 ///
 /// (a) exports of lineitem, (b) the 22 TPC-H queries, (c) orders by their key under load, (d) memory of idle sessions,
-/// (e) one SQL over Postgres and the lake, (f) answers out of the cache.
+/// (e) one SQL over Postgres and the lake, (f) answers out of the cache, (g) queries and decisions under policies.
 /// The table goes to the standard output, and with every sample to benches/results. How to read it: benches/results/README.md.
 #[derive(Debug, Parser)]
 #[command(
@@ -60,7 +60,7 @@ struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
     /// The parts to run
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "a,b,c,d,e,f", value_parser = ["a", "b", "c", "d", "e", "f"])]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g", value_parser = ["a", "b", "c", "d", "e", "f", "g"])]
     only: Vec<String>,
     /// The TPC-H scale; the data of a scale is made once and kept
     #[arg(long, value_name = "N", default_value_t = 1.0)]
@@ -131,7 +131,7 @@ async fn bench(arguments: Arguments) -> Result<bool> {
         label: arguments.label,
         parts: Vec::new(),
     };
-    for letter in ['a', 'b', 'c', 'd', 'e', 'f'] {
+    for letter in ['a', 'b', 'c', 'd', 'e', 'f', 'g'] {
         if arguments.only.iter().any(|asked| asked.starts_with(letter)) {
             let found = one(letter, &run)
                 .await
@@ -176,6 +176,7 @@ async fn one(part: char, run: &Run) -> Result<Found> {
         'c' => point::run(run).await,
         'e' => federation::run(run).await,
         'f' => kept::run(run).await,
+        'g' => policies::run(run).await,
         _ => idle::run(run).await,
     }
 }

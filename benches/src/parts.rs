@@ -5,6 +5,7 @@ pub mod federation;
 pub mod idle;
 pub mod kept;
 pub mod point;
+pub mod policies;
 pub mod tpch;
 
 use serde::Serialize;

@@ -54,7 +54,7 @@ pub enum Rows {
 /// A line of the table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// The part of the bench, `a` to `f`.
+    /// The part of the bench, `a` to `g`.
     pub part: char,
     /// What was measured, and against whom.
     pub name: String,
@@ -232,10 +232,11 @@ pub fn markdown(rows: &[Row]) -> String {
     let rule: Vec<String> = FIGURES
         .map(|figure| if figure { "---:" } else { "---" }.to_owned())
         .to_vec();
-    let mut text = line(&HEAD.map(str::to_owned)) + &line(&rule);
+    let mut text = line(&HEAD.map(str::to_owned));
+    text.push_str(&line(&rule));
     for row in rows {
         let cells: Vec<String> = row.cells().iter().map(|cell| cell.replace('|', "\\|")).collect();
-        text += &line(&cells);
+        text.push_str(&line(&cells));
     }
     text
 }

@@ -82,20 +82,25 @@ async fn compared(sql: &str, ours: &mut dyn Engine, peers: [&mut dyn Engine; 2])
     let mine = answered(ours, sql).await;
     let mut all = [Rows::None, Rows::None];
     for (rows, peer) in all.iter_mut().zip(peers) {
-        let theirs = answered(peer, sql).await;
-        *rows = match (&mine, &theirs) {
-            (Err(error), _) | (_, Err(error)) => Rows::Different(format!("{error:#}")),
-            (Ok(mine), Ok(theirs)) => match mine.difference(theirs) {
-                Some(difference) => Rows::Different(difference),
-                None if mine.len() == 0 => Rows::Vacuous,
-                None => Rows::Same(mine.len() as u64),
-            },
-        };
+        *rows = difference(&mine, &answered(peer, sql).await);
     }
     all
 }
 
-async fn answered(engine: &mut dyn Engine, sql: &str) -> Result<Answer> {
+/// How two answers compare.
+pub(super) fn difference(mine: &Result<Answer>, theirs: &Result<Answer>) -> Rows {
+    match (mine, theirs) {
+        (Err(error), _) | (_, Err(error)) => Rows::Different(format!("{error:#}")),
+        (Ok(mine), Ok(theirs)) => match mine.difference(theirs) {
+            Some(difference) => Rows::Different(difference),
+            None if mine.len() == 0 => Rows::Vacuous,
+            None => Rows::Same(mine.len() as u64),
+        },
+    }
+}
+
+/// What an engine answers.
+pub(super) async fn answered(engine: &mut dyn Engine, sql: &str) -> Result<Answer> {
     Answer::of(&engine.answer(sql).await?)
 }
 
@@ -121,19 +126,7 @@ fn summary(outcomes: &[Outcome], peer: usize, goal: Option<(u8, f64)>) -> Vec<Ro
         .first()
         .map(|line| line.peer_name.clone())
         .unwrap_or_default();
-    let mut total = Row::new('b', "TPC-H, sum of 22 queries", "s", peer_name.clone());
-    total.ours = lines.iter().map(|line| line.ours).sum();
-    total.peer = lines.iter().map(|line| line.peer).sum();
-    total.ours_cpu = lines
-        .iter()
-        .map(|line| line.ours_cpu)
-        .try_fold(Cpu::default(), added);
-    total.peer_cpu = lines
-        .iter()
-        .map(|line| line.peer_cpu)
-        .try_fold(Cpu::default(), added);
-    total.failure = lines.iter().find_map(|line| line.failure.clone());
-    total.rows = together(&lines);
+    let mut total = total('b', "TPC-H, sum of 22 queries", &lines);
     if let Some((number, most)) = goal {
         total = total.with_goal(number, Of::Ratio, Bound::AtMost(most));
     }
@@ -146,6 +139,28 @@ fn summary(outcomes: &[Outcome], peer: usize, goal: Option<(u8, f64)>) -> Vec<Ro
     vec![total, mean]
 }
 
+/// The sum of all queries.
+pub(super) fn total(part: char, name: &str, lines: &[Row]) -> Row {
+    let peer_name = lines
+        .first()
+        .map(|line| line.peer_name.clone())
+        .unwrap_or_default();
+    let mut total = Row::new(part, name, "s", peer_name);
+    total.ours = lines.iter().map(|line| line.ours).sum();
+    total.peer = lines.iter().map(|line| line.peer).sum();
+    total.ours_cpu = lines
+        .iter()
+        .map(|line| line.ours_cpu)
+        .try_fold(Cpu::default(), added);
+    total.peer_cpu = lines
+        .iter()
+        .map(|line| line.peer_cpu)
+        .try_fold(Cpu::default(), added);
+    total.failure = lines.iter().find_map(|line| line.failure.clone());
+    total.rows = together(lines);
+    total
+}
+
 fn added(sum: Cpu, more: Option<Cpu>) -> Option<Cpu> {
     more.map(|more| Cpu {
         server: sum.server + more.server,
@@ -154,7 +169,7 @@ fn added(sum: Cpu, more: Option<Cpu>) -> Option<Cpu> {
 }
 
 /// One verdict for all queries: the first difference, or the rows of all. Empty answers are said, not hidden.
-fn together(lines: &[Row]) -> Rows {
+pub(super) fn together(lines: &[Row]) -> Rows {
     let mut same = 0;
     let mut is_vacuous = true;
     for line in lines {

@@ -1,6 +1,7 @@
 //! The gateway: a quickstart over the bench's lake, as a user starts it.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -47,6 +48,17 @@ impl Gateway {
         Self::launch(place, &[], &SETTINGS[..1]).await
     }
 
+    /// As [`Gateway::start`], with other policies than those of the quickstart.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn with_policies(place: &Place, policies: &Path) -> Result<Self> {
+        let file = policies.to_str().context("a UTF-8 path")?;
+        let mut settings = SETTINGS.to_vec();
+        settings.push(("LAKEGATE__POLICIES__FILE", file));
+        Self::launch(place, &[], &settings).await
+    }
+
     /// As [`Gateway::start`], with further flags.
     ///
     /// # Errors
@@ -71,18 +83,7 @@ impl Gateway {
             .envs(settings.iter().copied());
         let mut process = Process::start("gateway", command, &place.logs(), true)?;
         let (flight, rest) = process.await_line(ready).await?;
-        let path = place.lake().join("credentials.json");
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let users: Vec<Value> = serde_json::from_str(&text)?;
-        let admin = users
-            .iter()
-            .find(|user| user["user"] == "admin")
-            .context("no user admin")?;
-        let password = admin["password"].as_str().context("no password")?.to_owned();
-        let login = Login {
-            user: "admin".to_owned(),
-            password,
-        };
+        let login = login(place, "admin")?;
         Ok(Self {
             process,
             flight,
@@ -139,6 +140,22 @@ impl Gateway {
     pub async fn stop(self) -> Result<()> {
         self.process.stop().await
     }
+}
+
+/// A user of the lake.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn login(place: &Place, user: &str) -> Result<Login> {
+    let path = place.lake().join("credentials.json");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let users: Vec<Value> = serde_json::from_str(&text)?;
+    let found = users.iter().find(|known| known["user"] == user);
+    let password = found.and_then(|known| known["password"].as_str());
+    Ok(Login {
+        user: user.to_owned(),
+        password: password.with_context(|| format!("no user {user}"))?.to_owned(),
+    })
 }
 
 /// Streams of a parallel export.
