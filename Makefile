@@ -29,10 +29,10 @@ test: build ## every test: Rust, then the Python and Java clients against a runn
 	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_CACHE=$(CACHE) tests/clients/run
 	$(MAKE) fuzz SECONDS_EACH=10
 
-test-deep: build ## ten thousand random statements over two sources, each pushed down and not; 200 kills of a reader of Kafka (SEED=N repeats a run)
+test-deep: build ## ten thousand random statements pushed down and not, a hundred thousand under policies and on what they show; 200 kills of a reader of Kafka (SEED=N repeats a run)
 	tests/install
-	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 LAKEGATE_KILLS=200 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
-	  $(CARGO) test --release --workspace --locked --test all -- federation::random kafka::kill --nocapture
+	LAKEGATE_BIN=$(LAKEGATE) LAKEGATE_STATEMENTS=10000 LAKEGATE_QUERIES=100000 LAKEGATE_KILLS=200 $(if $(SEED),LAKEGATE_SEED=$(SEED)) \
+	  $(CARGO) test --release --workspace --locked --test all -- federation::random security::differential kafka::kill --nocapture
 
 # The house's own crates once more, with counters for libFuzzer; the engine stays as it was compiled.
 SECONDS_EACH ?= 60

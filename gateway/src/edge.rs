@@ -1,11 +1,12 @@
 //! Types at the edge. The engine works on string and byte views; drivers in the field do not read them (the JDBC driver
-//! up to 18 and `flightsql-dbapi` fail), so nothing but plain types leaves, nested ones included.
+//! up to 18 and `flightsql-dbapi` fail), so nothing but plain types leaves, nested ones included. SQL has no unsigned numbers
+//! and no half floats: what `row_number()` gives is the BIGINT that it is called.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use http::header::AGE;
 use http::{HeaderMap, HeaderValue};
@@ -22,6 +23,8 @@ pub fn plain_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
+        DataType::UInt64 => DataType::Int64,
+        DataType::Float16 => DataType::Float32,
         DataType::List(item) | DataType::ListView(item) => DataType::List(inner(item)),
         DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(inner(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
@@ -136,7 +139,7 @@ fn is_text(data_type: &DataType) -> bool {
 /// The rows of `batch` under `schema`, which is a plain form of the batch's own.
 ///
 /// # Errors
-/// When a column cannot be cast, which a plain form always can.
+/// When a value has no plain form: an unsigned number beyond BIGINT.
 pub fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch
         .columns()
@@ -156,7 +159,12 @@ fn plain_column(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     if column.data_type() == data_type {
         return Ok(Arc::clone(column));
     }
-    Ok(cast(column, data_type)?)
+    // What does not fit fails: another value, or none, would be a wrong answer.
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    Ok(cast_with_options(column, data_type, &options)?)
 }
 
 /// What the cache had of an answer's rows, for the caller: `Cache-Status` (RFC 9211), and `Age` in whole seconds

@@ -13,6 +13,7 @@
 mod arithmetic;
 pub mod cache;
 pub mod catalog;
+mod comparisons;
 pub mod config;
 mod cooperate;
 pub mod enforce;

@@ -8,6 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 
+use crate::comparisons::checked;
 use crate::error::Result;
 
 /// Plans a statement. A parameter of which nothing tells the type makes the engine fail; then every parameter is
@@ -15,7 +16,7 @@ use crate::error::Result;
 pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> Result<LogicalPlan> {
     let plain = Statement::Statement(Box::new(statement.clone()));
     let error = match state.statement_to_plan(plain).await {
-        Ok(plan) => return Ok(plan),
+        Ok(plan) => return Ok(checked(plan)?),
         Err(error) => error,
     };
     let positions = parameter_count(&statement);
@@ -32,7 +33,7 @@ pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> 
         .await
     {
         Ok(LogicalPlan::Statement(datafusion::logical_expr::Statement::Prepare(prepared))) => {
-            Ok(Arc::unwrap_or_clone(prepared.input))
+            Ok(checked(Arc::unwrap_or_clone(prepared.input))?)
         }
         _ => Err(error.into()),
     }

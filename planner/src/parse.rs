@@ -8,6 +8,7 @@ mod bounds;
 mod expansion;
 mod ignored;
 mod names;
+mod numbers;
 mod settings;
 mod shape;
 mod show;
@@ -82,7 +83,11 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
     versions.place(&mut statement)?;
     ignored::check(&statement)?;
     expansion::check(&statement)?;
-    let (kind, body) = classify(statement)?;
+    let (kind, mut body) = classify(statement)?;
+    if let Body::Plan(statement) = &mut body {
+        // After the columns have their names: those are what was typed.
+        numbers::exact(statement)?;
+    }
     Ok(Parsed {
         kind,
         body,

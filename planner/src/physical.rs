@@ -40,7 +40,7 @@ pub(crate) async fn plan(guard: &GuardedPlan, state: &SessionState, withheld: &W
     audit(&optimized, guard)?;
     let (federated, notes) = federated(optimized, withheld)?;
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemotePlanner)]);
-    let operators = match notes.has_statements {
+    let operators = match notes.has_statements && !withheld.is_all() {
         true => bound(planner.create_physical_plan(&federated, &binding(state)).await?)?,
         false => planner.create_physical_plan(&federated, state).await?,
     };

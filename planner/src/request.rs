@@ -99,6 +99,9 @@ pub enum PushdownRule {
     /// A filter, join, aggregate or limit over the rows of one such source runs there, or the query is refused. A join of
     /// several sources is always made here.
     Require,
+    /// Nothing goes down but the columns: what a source gives is what its tables hold. For comparing, and for a source that
+    /// must be spared work.
+    Off,
 }
 
 /// The word for a bound that is not set.
@@ -110,6 +113,7 @@ impl PushdownRule {
         match self {
             Self::Prefer => "prefer",
             Self::Require => "require",
+            Self::Off => "off",
         }
     }
 }
@@ -128,7 +132,8 @@ impl SourceRules {
                 self.pushdown = match word.as_str() {
                     "prefer" => PushdownRule::Prefer,
                     "require" => PushdownRule::Require,
-                    _ => return Err(refused("takes 'prefer' or 'require'")),
+                    "off" => PushdownRule::Off,
+                    _ => return Err(refused("takes 'prefer', 'require' or 'off'")),
                 }
             }
             "lakegate.max_rows_from_source" => {

@@ -12,6 +12,7 @@ use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::prelude::SessionConfig;
 
 use crate::arithmetic::{self, CheckedArithmetic};
+use crate::comparisons::Times;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::functions::{self, MeasuredFunctions};
@@ -51,14 +52,19 @@ impl Sessions {
             .with_disk_manager_builder(disk)
             .with_memory_pool(Arc::clone(&memory))
             .build_arc()?;
-        let mut base = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(engine_config(config))
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_table_factories(Default::default())
             .with_analyzer_rule(Arc::new(CheckedArithmetic))
-            .with_analyzer_rule(Arc::new(MeasuredFunctions))
-            .build();
+            .with_analyzer_rule(Arc::new(MeasuredFunctions));
+        // Before the engine's own: the first that has something to say is heard.
+        builder
+            .expr_planners()
+            .get_or_insert_default()
+            .insert(0, Arc::new(Times));
+        let mut base = builder.build();
         functions::bound(&mut base)?;
         arithmetic::bound(&mut base)?;
         Ok(Self {

@@ -24,7 +24,7 @@ use crate::parse::{Body, Parsed, StatementKind, Versions, literal, parse, truste
 use crate::physical::Planned;
 use crate::reads::Reads;
 use crate::report::{self, Report, Surroundings, gather};
-use crate::request::{Described, Partition, Pins, Query, Request, SourceRules};
+use crate::request::{Described, Partition, Pins, PushdownRule, Query, Request, SourceRules};
 use crate::resolve::{Resolution, full_name, resolve};
 use crate::session::Sessions;
 use crate::shadow::Shadow;
@@ -167,8 +167,11 @@ impl Inner {
         if let Some(planned) = key.as_ref().and_then(|key| self.operators.get(key)) {
             return Ok((planned, state));
         }
-        let planned =
-            physical::plan(&bound(prepared, query, values)?, &state, &self.shadow.withheld()).await?;
+        let withheld = match request.session.rules.pushdown {
+            PushdownRule::Off => Withheld::all(),
+            PushdownRule::Prefer | PushdownRule::Require => self.shadow.withheld(),
+        };
+        let planned = physical::plan(&bound(prepared, query, values)?, &state, &withheld).await?;
         if let Some(key) = key {
             self.operators.put(key, &planned);
         }

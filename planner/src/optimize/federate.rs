@@ -163,6 +163,7 @@ impl Finder<'_> {
         let is_one = sources.len() == 1 && children.iter().all(|child| child.source().is_some());
         let reason = match plan {
             _ if !is_one => Reason::Sources,
+            _ if is_withheld && self.withheld.is_all() => Reason::Off,
             _ if is_withheld => Reason::Withheld,
             LogicalPlan::Extension(_) => Reason::Wall,
             _ if children.iter().any(|child| matches!(child, Found::Here(_))) => Reason::Below,

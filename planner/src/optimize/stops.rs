@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Below,
     /// It gave other rows there than here in a comparison.
     Withheld,
+    /// The session hands nothing down.
+    Off,
     /// A policy's barrier: nothing but what the policy lets through goes below it.
     Wall,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Reason {
             Self::Sources => "its inputs are of several sources",
             Self::Below => "what it works on is made here",
             Self::Withheld => "it gave other rows there than here when both were compared",
+            Self::Off => "the session hands nothing down",
             Self::Wall => "a barrier stands between it and the source",
         })
     }
@@ -95,6 +98,10 @@ impl Withheld {
     /// These rules are not, by source.
     pub(crate) fn rules(rules: BTreeSet<(String, &'static str)>) -> Self {
         Self { is_all: false, rules }
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        self.is_all
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -8,6 +8,7 @@ mod failures;
 mod house;
 mod keys;
 mod newest;
+mod oddities;
 mod quickstart;
 mod random;
 mod report;

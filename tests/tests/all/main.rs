@@ -17,6 +17,7 @@ mod limits;
 mod objects;
 mod pages;
 mod policies;
+mod random;
 mod rates;
 mod reload;
 mod security;

@@ -2,9 +2,8 @@
 //!
 //! `LAKEGATE_SEED` repeats a run, `LAKEGATE_STATEMENTS` asks for more of them (`make test-deep`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::{House, both};
+use crate::random::Random;
 
 /// How many random statements are asked, unless the environment says otherwise.
 const RANDOM: usize = 500;
@@ -13,15 +12,9 @@ const RANDOM: usize = 500;
 async fn random_statements_give_the_same_rows_pushed_and_not() {
     let house = House::shared().await;
     let mut flight = house.flight().await;
-    let seed = match std::env::var("LAKEGATE_SEED") {
-        Ok(seed) => seed.parse().expect("a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("a clock")
-            .as_nanos() as u64,
-    };
+    let mut random = Random::new();
+    let seed = random.0;
     eprintln!("seed {seed} (LAKEGATE_SEED repeats it)");
-    let mut random = Random(seed);
     let count = std::env::var("LAKEGATE_STATEMENTS").map_or(RANDOM, |count| count.parse().expect("a number"));
     for number in 0..count {
         let sql = random.statement();
@@ -32,26 +25,7 @@ async fn random_statements_give_the_same_rows_pushed_and_not() {
     }
 }
 
-/// Makes statements (SplitMix64).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len() as u64) as usize]
-    }
-
     /// A predicate over customers; some go down and some do not.
     fn about_customers(&mut self) -> String {
         match self.below(9) {

@@ -9,7 +9,7 @@ use tests::dock::ARRIVAL;
 use tests::{Dock, Kafka};
 
 use super::{House, event, pipeline, records};
-use crate::security::Random;
+use crate::random::Random;
 use ingest::fault::POINTS;
 
 /// Kills in one run of the tests.

@@ -1,9 +1,10 @@
 //! Random queries under a policy against the same queries on a copy that was filtered and masked by hand: the same rows,
-//! and the same errors.
+//! and the same errors. `LAKEGATE_QUERIES` asks for more of them (`make test-deep`).
 
+use super::tell;
 use super::wire::{Caller, Door};
 use super::world::World;
-use super::{Random, tell};
+use crate::random::Random;
 
 const QUERIES: usize = 1_000;
 
@@ -15,7 +16,8 @@ async fn a_query_under_a_policy_is_the_query_on_what_it_shows() {
     let mut random = Random::new();
     let seed = random.0;
     let (mut answered, mut failed) = (0, 0);
-    for number in 0..QUERIES {
+    let queries = std::env::var("LAKEGATE_QUERIES").map_or(QUERIES, |count| count.parse().expect("a number"));
+    for number in 0..queries {
         let sql = random.query();
         // The report names the table, and is judged elsewhere.
         let door = [Door::Statement, Door::Prepared, Door::Rest][number % 3];
@@ -34,10 +36,10 @@ async fn a_query_under_a_policy_is_the_query_on_what_it_shows() {
         }
     }
     tell(&format!(
-        "differential: {QUERIES} random queries under a policy, {answered} answered and {failed} failed alike, 0 mismatches (seed {seed})"
+        "differential: {queries} random queries under a policy, {answered} answered and {failed} failed alike, 0 mismatches (seed {seed})"
     ));
     assert!(
-        answered > QUERIES / 2 && failed > 0,
+        answered > queries / 2 && failed > 0,
         "{answered} answered, {failed} failed"
     );
 }
@@ -101,7 +103,9 @@ impl Random {
             ),
             3 => format!("t.name LIKE '%{}'", self.below(10)),
             4 => format!("t.phone LIKE '%{}'", self.below(10)),
-            5 => format!("t.note IS {}NULL", self.of(&["", "NOT "])),
+            // Not `IS NULL`: the statistics of the copy's file say that all notes are, so none of its rows is looked at, and
+            // an expression beside it that fails over a row is not asked there.
+            5 => format!("coalesce(t.note, '') {} ''", self.of(&["=", "<>"])),
             6 => format!("CAST(t.name AS INT) > {}", self.below(40)),
             7 => format!("1 / (t.salary - {}) = 0", 1_000 + self.below(900)),
             8 => format!("t.hired > DATE '20{}-01-01'", 19 + self.below(3)),
