@@ -5,6 +5,7 @@
 //! refused here by name; `enforce.rs` refuses it again on the plan.
 
 mod bounds;
+mod distinct;
 mod expansion;
 mod ignored;
 mod names;
@@ -80,6 +81,7 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
         });
     }
     let mut statement = statements.swap_remove(0);
+    distinct::untangle(&mut statement);
     versions.place(&mut statement)?;
     ignored::check(&statement)?;
     expansion::check(&statement)?;

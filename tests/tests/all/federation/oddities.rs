@@ -221,7 +221,11 @@ async fn every_odd_text_is_found_by_itself_alone_and_every_odd_name_is_read() {
             assert_eq!(found, [[format!("{name}/{column}")]], "{sql}");
         }
     }
-    // What cannot be in a text of Postgres is in none.
+    // What cannot be in a text of Postgres is in none, and is not sent there.
+    flight
+        .set("SET lakegate.pushdown = 'prefer'")
+        .await
+        .expect("a rule");
     let found = rows(&mut flight, "SELECT id FROM pg.public.odd WHERE v = 'a\0b'").await;
     assert!(found.is_ok_and(|rows| rows.is_empty()), "a text with a NUL");
     let tables: BTreeSet<Vec<String>> = rows(&mut flight, "SELECT count(*) FROM pg.public.odd")
