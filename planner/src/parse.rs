@@ -13,6 +13,7 @@ mod numbers;
 mod settings;
 mod shape;
 mod show;
+mod spellings;
 mod versions;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement, UtilityOption};
@@ -89,6 +90,7 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
     if let Body::Plan(statement) = &mut body {
         // After the columns have their names: those are what was typed.
         numbers::exact(statement)?;
+        spellings::known(statement)?;
     }
     Ok(Parsed {
         kind,
