@@ -41,6 +41,7 @@ mod review;
 mod rows_bound;
 mod rules;
 pub mod runtime;
+mod scalar_subqueries;
 mod session;
 mod shadow;
 mod slices;

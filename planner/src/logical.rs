@@ -10,13 +10,14 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::comparisons::checked;
 use crate::error::Result;
+use crate::scalar_subqueries::nullable;
 
 /// Plans a statement. A parameter of which nothing tells the type makes the engine fail; then every parameter is
 /// declared as text and the statement is planned again, which is what a client would have to assume.
 pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> Result<LogicalPlan> {
     let plain = Statement::Statement(Box::new(statement.clone()));
     let error = match state.statement_to_plan(plain).await {
-        Ok(plan) => return Ok(checked(plan)?),
+        Ok(plan) => return Ok(nullable(checked(plan)?)?),
         Err(error) => error,
     };
     let positions = parameter_count(&statement);
@@ -33,7 +34,7 @@ pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> 
         .await
     {
         Ok(LogicalPlan::Statement(datafusion::logical_expr::Statement::Prepare(prepared))) => {
-            Ok(checked(Arc::unwrap_or_clone(prepared.input))?)
+            Ok(nullable(checked(Arc::unwrap_or_clone(prepared.input))?)?)
         }
         _ => Err(error.into()),
     }

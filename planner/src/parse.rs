@@ -4,16 +4,19 @@
 //! folds several `?` into one parameter. Everything that is not a query, an EXPLAIN, a SHOW or a session setting is
 //! refused here by name; `enforce.rs` refuses it again on the plan.
 
+mod adjacent;
 mod bounds;
 mod distinct;
 mod expansion;
 mod ignored;
 mod names;
 mod numbers;
+mod queries;
 mod settings;
 mod shape;
 mod show;
 mod spellings;
+mod using;
 mod versions;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement, UtilityOption};
@@ -83,6 +86,7 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
     }
     let mut statement = statements.swap_remove(0);
     distinct::untangle(&mut statement);
+    queries::known(&mut statement);
     versions.place(&mut statement)?;
     ignored::check(&statement)?;
     expansion::check(&statement)?;
@@ -91,6 +95,7 @@ pub(crate) fn parse(sql: &str, config: &Config) -> Result<Parsed> {
         // After the columns have their names: those are what was typed.
         numbers::exact(statement)?;
         spellings::known(statement)?;
+        using::written_out(statement)?;
     }
     Ok(Parsed {
         kind,
@@ -111,6 +116,7 @@ fn statements(sql: &str, config: &Config) -> Result<(Vec<Statement>, Versions, [
             message: error.message,
         })?;
     bounds::check_tokens(&tokens, config)?;
+    adjacent::check(&tokens)?;
     bounds::number_parameters(&mut tokens)?;
     let words = tokens
         .iter()

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause,
-    Query, Select, SelectFlavor, SetExpr, Statement, TableFactor, Visit as _, Visitor, WindowFrame,
-    WindowFrameBound, WindowType,
+    Query, Select, SelectFlavor, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, Visit as _,
+    Visitor, WindowFrame, WindowFrameBound, WindowType,
 };
 
 use crate::error::{Error, Result};
@@ -49,6 +49,11 @@ impl Visitor for Screen {
             (
                 matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty()),
                 "LIMIT BY",
+            ),
+            (query.fetch.is_some(), "FETCH with TIES, PERCENT or beside LIMIT"),
+            (
+                has_bags(&query.body),
+                "INTERSECT ALL and EXCEPT ALL; number the rows with row_number() and leave ALL out",
             ),
             (
                 matches!(query.body.as_ref(), SetExpr::Table(_)),
@@ -133,6 +138,26 @@ impl Visitor for Screen {
             TableFactor::Function { with_ordinality, .. } => first(&[(*with_ordinality, "WITH ORDINALITY")]),
             _ => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// Whether rows are to be counted against each other: the engine keeps or drops all that are equal.
+fn has_bags(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::SetOperation {
+            op,
+            set_quantifier,
+            left,
+            right,
+        } => {
+            let is_bag = matches!(
+                op,
+                SetOperator::Intersect | SetOperator::Except | SetOperator::Minus
+            ) && matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+            is_bag || has_bags(left) || has_bags(right)
+        }
+        // A query in parentheses is visited by itself.
+        _ => false,
     }
 }
 

@@ -10,7 +10,6 @@ const NAME_MAX: usize = 64;
 
 /// Gives each unnamed expression of the outermost SELECT the name of its own text.
 pub(super) fn name_columns(query: &mut Query) {
-    name_recursive(query);
     if let Some(select) = outermost(query.body.as_mut()) {
         // ORDER BY of a DISTINCT must repeat a selected expression, which an alias would hide.
         if select.distinct.is_none() {
@@ -19,39 +18,8 @@ pub(super) fn name_columns(query: &mut Query) {
     }
 }
 
-/// `WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t ...)`: the engine gives the names of the list to the
-/// finished rows only, so the recursive part would not find `n`. They are put on the first SELECT as well.
-fn name_recursive(query: &mut Query) {
-    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else {
-        return;
-    };
-    for table in &mut with.cte_tables {
-        let names = &table.alias.columns;
-        let Some(select) = outermost(table.query.body.as_mut()) else {
-            continue;
-        };
-        let has_wildcard = select.projection.iter().any(|item| {
-            !matches!(
-                item,
-                SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }
-            )
-        });
-        if names.len() != select.projection.len() || has_wildcard {
-            continue;
-        }
-        for (item, name) in select.projection.iter_mut().zip(names) {
-            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-                *item = SelectItem::ExprWithAlias {
-                    expr: expr.clone(),
-                    alias: name.name.clone(),
-                };
-            }
-        }
-    }
-}
-
 /// The SELECT whose columns a query has: the first one of a UNION.
-fn outermost(body: &mut SetExpr) -> Option<&mut Select> {
+pub(super) fn outermost(body: &mut SetExpr) -> Option<&mut Select> {
     match body {
         SetExpr::Select(select) => Some(select),
         SetExpr::SetOperation { left, .. } => outermost(left),

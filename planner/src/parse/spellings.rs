@@ -1,12 +1,13 @@
 //! Functions that most engines have under another name or reading than this one: `mod(a, b)` is `a % b`, `sign(x)` is
-//! `signum(x)`, the two numbers of `atan2` are doubles also where they are written as whole numbers. A format of times in
+//! `signum(x)`, a cast to VARCHAR(n) keeps n characters, the two numbers of `atan2` are doubles also where they are written as whole numbers. A format of times in
 //! the manner of Oracle and Postgres would come back letter by letter, and is refused.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, Statement, Value, VisitMut as _, VisitorMut,
+    BinaryOperator, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Statement, Value,
+    VisitMut as _, VisitorMut,
 };
 
 use crate::error::{Error, Result};
@@ -28,6 +29,13 @@ impl VisitorMut for Known {
     type Break = String;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        if let Expr::Cast { data_type, .. } = expr
+            && let Some(length) = taken_length(data_type)
+        {
+            let length = Expr::Value(Value::Number(length.to_string(), false).into());
+            *expr = call("left", vec![expr.clone(), length]);
+            return ControlFlow::Continue(());
+        }
         let Expr::Function(function) = expr else {
             return ControlFlow::Continue(());
         };
@@ -43,6 +51,7 @@ impl VisitorMut for Known {
                 }));
             }
             ("sign", Some([_])) => function.name = ObjectName::from(vec![Ident::new("signum")]),
+            ("variance", _) => function.name = ObjectName::from(vec![Ident::new("var_samp")]),
             ("atan2", Some([one, other])) => {
                 let arguments = [double(one.clone()), double(other.clone())];
                 if let FunctionArguments::List(list) = &mut function.args {
@@ -64,6 +73,42 @@ impl VisitorMut for Known {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The length of a text type, which is taken out of it.
+fn taken_length(data_type: &mut DataType) -> Option<u64> {
+    let (DataType::Character(length)
+    | DataType::Char(length)
+    | DataType::CharacterVarying(length)
+    | DataType::CharVarying(length)
+    | DataType::Varchar(length)
+    | DataType::Nvarchar(length)) = data_type
+    else {
+        return None;
+    };
+    match length.take() {
+        Some(CharacterLength::IntegerLength { length, .. }) => Some(length),
+        Some(CharacterLength::Max) | None => None,
+    }
+}
+
+/// A call of a function.
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(argument).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// A name of one part, in small letters where it is not quoted.
