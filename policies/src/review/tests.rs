@@ -121,9 +121,8 @@ fn the_example_has_nothing_to_say_of_itself() {
     assert_eq!(told, Vec::<String>::new());
 }
 
-#[test]
-fn rules_that_do_nothing_and_readers_who_see_nothing_are_told() {
-    let text = r#"
+/// Rules of which most do nothing.
+const IDLE: &str = r#"
 [[grant]]
 name = "gold"
 roles = ["reader", "auditor", "stranger"]
@@ -201,7 +200,10 @@ kind = "partial"
 last = 4
 priority = 1
 "#;
-    let told: Vec<String> = findings(&set(text)).iter().map(ToString::to_string).collect();
+
+#[test]
+fn rules_that_do_nothing_and_readers_who_see_nothing_are_told() {
+    let told: Vec<String> = findings(&set(IDLE)).iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [

@@ -242,7 +242,6 @@ impl Random {
     }
 
     fn odd_predicate(&mut self, depth: u64) -> String {
-        let compared = ["=", "<>", "<", "<=", ">", ">="];
         if depth > 0 && self.below(3) == 0 {
             let (one, two) = (self.odd_predicate(depth - 1), self.odd_predicate(depth - 1));
             return match self.below(3) {
@@ -251,73 +250,73 @@ impl Random {
                 _ => format!("({one} OR {two})"),
             };
         }
-        match self.below(16) {
-            0 | 1 => format!(
-                "{} {} {}",
-                self.of(&["o.t", "o.v"]),
-                self.of(&compared),
-                self.odd_text()
+        match self.below(5) {
+            0 | 1 => self.about_texts(),
+            2 => self.about_numbers(),
+            3 => self.about_times(),
+            _ => self.about_nulls(),
+        }
+    }
+
+    fn compared(&mut self) -> &'static str {
+        self.of(&["=", "<>", "<", "<=", ">", ">="])
+    }
+
+    fn about_texts(&mut self) -> String {
+        let (one, two) = (self.odd_text(), self.odd_text());
+        match self.below(5) {
+            0 | 1 => format!("{} {} {one}", self.of(&["o.t", "o.v"]), self.compared()),
+            2 => format!("o.t IN ({one}, {two}, {})", self.odd_text()),
+            3 => {
+                let pattern = quoted(self.of(&["%", "_", "%'%", "a%", "%$%", "", "%\\%%", "\u{2028}"]));
+                format!("o.v {}LIKE {pattern}", self.of(&["", "NOT "]))
+            }
+            _ => format!("o.id IN (SELECT p.id FROM pg.public.odd p WHERE p.t >= {one})"),
+        }
+    }
+
+    fn about_numbers(&mut self) -> String {
+        let doubles = [
+            "0.0",
+            "1.5",
+            "CAST('NaN' AS DOUBLE)",
+            "-1.0",
+            "CAST('Infinity' AS DOUBLE)",
+        ];
+        let decimals = ["0", "37.5", "-0.0001", "0.00001", "9999999999999999.9999"];
+        let (compared, integer) = (self.compared(), self.of(&INTEGERS));
+        match self.below(5) {
+            0 => format!("o.{} {compared} {integer}", self.of(&["b", "i"])),
+            1 => format!("o.d {compared} {}", self.of(&doubles)),
+            2 => format!("o.n {compared} {}", self.of(&decimals)),
+            3 => format!("o.b BETWEEN {integer} AND {}", self.of(&INTEGERS)),
+            _ => format!("o.i = o.{}", self.of(&["i", "b", "id"])),
+        }
+    }
+
+    fn about_times(&mut self) -> String {
+        let compared = self.compared();
+        match self.below(2) {
+            0 => {
+                let days = ["2024-02-29", "2030-01-01", "1970-01-01"];
+                format!("o.day {compared} DATE '{}'", self.of(&days))
+            }
+            _ => {
+                let times = ["2024-02-29 23:59:59.999999", "2024-02-20 00:00:00"];
+                format!("o.at {compared} TIMESTAMP '{}'", self.of(&times))
+            }
+        }
+    }
+
+    fn about_nulls(&mut self) -> String {
+        let not = self.of(&["", "NOT "]);
+        match self.below(3) {
+            0 => format!("o.is_it IS {not}{}", self.of(&["TRUE", "FALSE", "NULL"])),
+            1 => format!(
+                "o.{} IS {not}NULL",
+                self.of(&["t", "b", "i", "d", "n", "day", "at"])
             ),
-            2 => format!(
-                "o.t IN ({}, {}, {})",
-                self.odd_text(),
-                self.odd_text(),
-                self.odd_text()
-            ),
-            3 => format!(
-                "o.v {}LIKE {}",
-                self.of(&["", "NOT "]),
-                quoted(self.of(&["%", "_", "%'%", "a%", "%$%", "", "%\\%%", "\u{2028}"]))
-            ),
-            4 => format!("o.b {} {}", self.of(&compared), self.of(&INTEGERS)),
-            5 => format!("o.i {} {}", self.of(&compared), self.of(&INTEGERS)),
-            6 => format!(
-                "o.d {} {}",
-                self.of(&compared),
-                self.of(&[
-                    "0.0",
-                    "1.5",
-                    "CAST('NaN' AS DOUBLE)",
-                    "-1.0",
-                    "CAST('Infinity' AS DOUBLE)"
-                ])
-            ),
-            7 => format!(
-                "o.n {} {}",
-                self.of(&compared),
-                self.of(&["0", "37.5", "-0.0001", "0.00001", "9999999999999999.9999"])
-            ),
-            8 => format!(
-                "o.day {} DATE '{}'",
-                self.of(&compared),
-                self.of(&["2024-02-29", "2030-01-01", "1970-01-01"])
-            ),
-            9 => format!(
-                "o.at {} TIMESTAMP '{}'",
-                self.of(&compared),
-                self.of(&["2024-02-29 23:59:59.999999", "2024-02-20 00:00:00"])
-            ),
-            10 => format!(
-                "o.is_it IS {}{}",
-                self.of(&["", "NOT "]),
-                self.of(&["TRUE", "FALSE", "NULL"])
-            ),
-            11 => format!(
-                "o.{} IS {}NULL",
-                self.of(&["t", "b", "i", "d", "n", "day", "at"]),
-                self.of(&["", "NOT "])
-            ),
-            12 => format!("o.b BETWEEN {} AND {}", self.of(&INTEGERS), self.of(&INTEGERS)),
-            13 => format!("o.i = o.{}", self.of(&["i", "b", "id"])),
-            14 => format!(
-                "o.t IS {}DISTINCT FROM {}",
-                self.of(&["", "NOT "]),
-                self.odd_text()
-            ),
-            _ => format!(
-                "o.id IN (SELECT p.id FROM pg.public.odd p WHERE p.t >= {})",
-                self.odd_text()
-            ),
+            _ => format!("o.t IS {not}DISTINCT FROM {}", self.odd_text()),
         }
     }
 

@@ -26,10 +26,19 @@ const MORE: [&str; 14] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secured_table_of_postgres_tells_nothing_of_what_is_hidden() {
+    nothing_is_told("prefer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_of_which_nothing_is_handed_down() {
+    nothing_is_told("off").await;
+}
+
+async fn nothing_is_told(pushdown: &str) {
     let servers = [0, 1].map(|_| Postgres::start().expect("a server"));
     let (one, other) = (
-        World::beside(0, &servers[0]).await,
-        World::beside(1, &servers[1]).await,
+        World::beside(0, &servers[0], pushdown).await,
+        World::beside(1, &servers[1], pushdown).await,
     );
     let mut first = Caller::connect(&one.gateway, "viewer").await;
     let mut second = Caller::connect(&other.gateway, "viewer").await;

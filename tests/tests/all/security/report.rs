@@ -41,7 +41,7 @@ fn silent(report: &Value, table: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_shows_no_statement_no_predicate_and_no_count_of_a_secured_table() {
     let server = Postgres::start().expect("a server");
-    let world = World::beside(0, &server).await;
+    let world = World::beside(0, &server, "prefer").await;
     let mut viewer = world.gateway.flight("viewer").await.expect("a connection");
     for (name, table) in [
         ("lake.gold.people", "gold.people"),

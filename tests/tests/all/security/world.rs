@@ -84,11 +84,13 @@ impl World {
         Self::make_with(number, &[]).await
     }
 
-    /// As [`World::make`], with the same people in a Postgres server beside, as `pg.public.people`.
-    pub(super) async fn beside(number: i64, server: &Postgres) -> Self {
+    /// As [`World::make`], with the same people in a Postgres server beside, as `pg.public.people`, to which sessions hand
+    /// down what `pushdown` says.
+    pub(super) async fn beside(number: i64, server: &Postgres, pushdown: &str) -> Self {
         server.run(&people_statements(number), "").expect("a table");
         let settings = [
             ("planner.cache.bytes", "0"),
+            ("session.pushdown", pushdown),
             ("planner.sources.pg.kind", "postgres"),
             ("planner.sources.pg.url", server.url.as_str()),
             ("planner.sources.pg.tls", "disable"),
