@@ -10,6 +10,7 @@
 //! Invariant: after [`checked`], no operator in a plan can make a value that its type cannot hold.
 
 mod decimal;
+mod extremes;
 mod operator;
 mod rounding;
 mod total;
@@ -30,6 +31,7 @@ use datafusion::optimizer::AnalyzerRule;
 /// When a session refuses a function.
 pub(crate) fn bound(state: &mut SessionState) -> Result<()> {
     total::bound(state)?;
+    extremes::bound(state)?;
     rounding::bound(state)
 }
 

@@ -26,6 +26,7 @@ mod fleet;
 mod functions;
 mod information_schema;
 mod logical;
+mod membership;
 mod memory;
 mod optimize;
 mod origins;

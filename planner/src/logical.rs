@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::comparisons::checked;
 use crate::error::Result;
+use crate::membership::known;
 use crate::scalar_subqueries::nullable;
 
 /// Plans a statement. A parameter of which nothing tells the type makes the engine fail; then every parameter is
@@ -17,7 +18,7 @@ use crate::scalar_subqueries::nullable;
 pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> Result<LogicalPlan> {
     let plain = Statement::Statement(Box::new(statement.clone()));
     let error = match state.statement_to_plan(plain).await {
-        Ok(plan) => return Ok(nullable(checked(plan)?)?),
+        Ok(plan) => return Ok(meant(plan)?),
         Err(error) => error,
     };
     let positions = parameter_count(&statement);
@@ -34,10 +35,15 @@ pub(crate) async fn logical(state: &SessionState, statement: ast::Statement) -> 
         .await
     {
         Ok(LogicalPlan::Statement(datafusion::logical_expr::Statement::Prepare(prepared))) => {
-            Ok(nullable(checked(Arc::unwrap_or_clone(prepared.input))?)?)
+            Ok(meant(Arc::unwrap_or_clone(prepared.input))?)
         }
         _ => Err(error.into()),
     }
+}
+
+/// The plan as SQL means it, where the engine's reading is another one.
+fn meant(plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
+    nullable(known(checked(plan)?)?)
 }
 
 /// The highest position of a parameter in a statement.

@@ -164,6 +164,8 @@ fn engine_config(config: &Config) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = false;
     options.sql_parser.recursion_limit = config.depth_max;
     options.execution.collect_statistics = true;
+    // Both sides of a UNION may have comments and ids of their own: the engine would call that a defect of its planner.
+    options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.parquet.enable_page_index = true;
     options.execution.spill_compression = datafusion::common::config::SpillCompression::Lz4Frame;
     engine

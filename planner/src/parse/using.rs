@@ -116,20 +116,21 @@ impl Merged {
     fn of(select: &Select) -> ControlFlow<&'static str, Self> {
         let mut merged = Self::default();
         for table in &select.from {
-            let mut found = BTreeMap::new();
             let mut left = qualifier(&table.relation);
             for join in &table.joins {
-                merged.is_outer |= add(&mut found, left.as_ref(), join)?;
+                merged.is_outer |= add(&mut merged.columns, left.as_ref(), join)?;
                 // Of several tables the one that has a column is not known.
                 left = None;
             }
-            for (name, column) in found {
-                // Of two lists of joins that have it, neither is meant.
-                let is_twice = merged.columns.contains_key(&name);
-                merged.columns.insert(name, column.filter(|_| !is_twice));
-            }
         }
-        ControlFlow::Continue(merged)
+        match (select.from.len(), merged.is_outer) {
+            (0 | 1, _) => ControlFlow::Continue(merged),
+            // A table beside may have a column of the same name, and then the name alone means neither.
+            (_, false) => ControlFlow::Continue(Self::default()),
+            (_, true) => ControlFlow::Break(
+                "USING in a RIGHT or FULL JOIN beside other tables; write ON and coalesce()",
+            ),
+        }
     }
 }
 
