@@ -1,6 +1,14 @@
-//! `x IN (subquery)` where it is no condition by itself: beside an OR, below a NOT, in a CASE. The engine makes a mark of it
-//! that is false where the answer is NULL (`x` is NULL, or a value of the subquery is), and `NOT false` shows rows that no
-//! condition holds for. There it is written out:
+//! `x IN (subquery)` and the NULLs in it. The engine (DataFusion 54) makes a join of it that knows some of them: beside an OR,
+//! below a NOT or in a CASE it is a mark that is false where the answer is NULL, and `NOT false` shows rows for which no
+//! condition holds; and a NOT IN by itself is wrong where an outer join has made `x` NULL, and where the subquery looks at
+//! the row and has none for it. So where a NULL can come in, a NOT IN by itself becomes
+//!
+//! ```sql
+//! NOT EXISTS (subquery with value = x) AND (x IS NOT NULL OR NOT EXISTS (subquery))
+//!   AND NOT EXISTS (subquery with value IS NULL)
+//! ```
+//!
+//! and a membership within a condition
 //!
 //! ```sql
 //! CASE WHEN EXISTS (subquery with value = x) THEN TRUE
@@ -9,8 +17,8 @@
 //!      ELSE FALSE END
 //! ```
 //!
-//! with only those branches that the columns' own NULLs need. A condition by itself is a semi or an anti join, which the
-//! engine has right; and so is a plain IN beside AND and OR alone, where false and NULL show the same rows.
+//! each with only those parts that the columns' own NULLs need. An IN by itself, or beside AND and OR alone, is left: there
+//! false and NULL show the same rows.
 
 use std::sync::Arc;
 
@@ -58,17 +66,25 @@ pub(crate) fn known(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
 
 /// A condition by itself.
 fn alone(condition: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
-    match condition {
-        Expr::InSubquery(_) => Ok(Transformed::no(condition)),
+    let membership = match condition {
+        Expr::InSubquery(membership) => membership,
         Expr::Not(inner) => match *inner {
-            Expr::InSubquery(membership) => Ok(Transformed::yes(Expr::InSubquery(InSubquery {
+            Expr::InSubquery(membership) => InSubquery {
                 negated: !membership.negated,
                 ..membership
-            }))),
-            other => within(Expr::Not(Box::new(other)), schema, true),
+            },
+            other => return within(Expr::Not(Box::new(other)), schema, true),
         },
-        other => within(other, schema, true),
-    }
+        other => return within(other, schema, true),
+    };
+    let asked = match membership.negated {
+        true => Asked::of(&membership, schema)?,
+        false => None,
+    };
+    Ok(match asked {
+        Some(asked) => Transformed::yes(conjunction(asked.no_member()).unwrap_or_else(|| lit(true))),
+        None => Transformed::yes(Expr::InSubquery(membership)),
+    })
 }
 
 /// A part of a condition; `is_plain` where false and NULL are the same in it.
@@ -77,7 +93,15 @@ fn within(expr: Expr, schema: &DFSchema, is_plain: bool) -> EngineResult<Transfo
         Expr::InSubquery(membership) if is_plain && !membership.negated => {
             Ok(Transformed::no(Expr::InSubquery(membership)))
         }
-        Expr::InSubquery(membership) => written_out(membership, schema),
+        Expr::InSubquery(membership) => {
+            let Some(asked) = Asked::of(&membership, schema)? else {
+                return Ok(Transformed::no(Expr::InSubquery(membership)));
+            };
+            Ok(Transformed::yes(match membership.negated {
+                true => Expr::Not(Box::new(asked.member())),
+                false => asked.member(),
+            }))
+        }
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: op @ (Operator::And | Operator::Or),
@@ -92,59 +116,93 @@ fn within(expr: Expr, schema: &DFSchema, is_plain: bool) -> EngineResult<Transfo
     }
 }
 
-fn written_out(membership: InSubquery, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
-    let of = Arc::clone(&membership.subquery.subquery);
-    let (relation, field) = of.schema().qualified_field(0);
-    let value = Column::new(relation.cloned(), field.name());
-    let is_value_nullable = field.is_nullable();
-    let is_asked_nullable = membership.expr.nullable(schema)?;
-    if !is_value_nullable && !is_asked_nullable {
-        return Ok(Transformed::no(Expr::InSubquery(membership)));
-    }
-    let InSubquery {
-        expr: asked,
-        subquery,
-        negated,
-    } = membership;
-    let exists = |condition: Option<Expr>| -> EngineResult<Expr> {
-        let plan = LogicalPlanBuilder::from(Arc::clone(&of));
-        let plan = match condition {
-            Some(condition) => plan.filter(condition)?,
-            None => plan,
+/// What a membership asks of its subquery; none of the two where no NULL can come in.
+struct Asked {
+    /// Whether there is an equal value.
+    equal: Expr,
+    /// Whether NULL is asked for, and there is any value to compare it with.
+    of_null: Option<(Expr, Expr)>,
+    /// Whether a value is NULL.
+    null: Option<Expr>,
+}
+
+impl Asked {
+    /// None where the answer is never NULL.
+    fn of(membership: &InSubquery, schema: &DFSchema) -> EngineResult<Option<Self>> {
+        let InSubquery {
+            expr: asked,
+            subquery,
+            ..
+        } = membership;
+        let (relation, field) = subquery.subquery.schema().qualified_field(0);
+        let value = Expr::Column(Column::new(relation.cloned(), field.name()));
+        let (is_value_nullable, is_asked_nullable) = (field.is_nullable(), asked.nullable(schema)?);
+        if !is_value_nullable && !is_asked_nullable {
+            return Ok(None);
         }
-        .build()?;
-        let mut outer = subquery.outer_ref_columns.clone();
-        for column in plan.all_out_ref_exprs() {
-            if !outer.contains(&column) {
-                outer.push(column);
-            }
-        }
-        Ok(Expr::Exists(Exists {
-            subquery: Subquery {
-                subquery: Arc::new(plan),
-                outer_ref_columns: outer,
-                spans: subquery.spans.clone(),
+        let equal = value
+            .clone()
+            .eq(seen_from_within(asked.as_ref().clone(), schema)?);
+        Ok(Some(Self {
+            equal: exists(subquery, Some(equal))?,
+            of_null: match is_asked_nullable {
+                true => Some((asked.as_ref().clone().is_null(), exists(subquery, None)?)),
+                false => None,
             },
-            negated: false,
+            null: match is_value_nullable {
+                true => Some(exists(subquery, Some(value.is_null()))?),
+                false => None,
+            },
         }))
-    };
-    let null = || Box::new(Expr::Literal(ScalarValue::Boolean(None), None));
-    let equal = Expr::Column(value.clone()).eq(seen_from_within(asked.as_ref().clone(), schema)?);
-    let mut branches = vec![(Box::new(exists(Some(equal))?), Box::new(lit(true)))];
-    if is_asked_nullable {
-        branches.push((Box::new(asked.is_null().and(exists(None)?)), null()));
     }
-    if is_value_nullable {
-        branches.push((Box::new(exists(Some(Expr::Column(value).is_null()))?), null()));
+
+    /// Whether nothing is a member, as conditions that are each true or false.
+    fn no_member(self) -> Vec<Expr> {
+        let not = |expr: Expr| Expr::Not(Box::new(expr));
+        let mut conditions = vec![not(self.equal)];
+        conditions.extend(self.of_null.map(|(is_null, any)| not(is_null).or(not(any))));
+        conditions.extend(self.null.map(not));
+        conditions
     }
-    let whole = Expr::Case(Case {
-        expr: None,
-        when_then_expr: branches,
-        else_expr: Some(Box::new(lit(false))),
-    });
-    Ok(Transformed::yes(match negated {
-        true => Expr::Not(Box::new(whole)),
-        false => whole,
+
+    /// The membership, which may be NULL.
+    fn member(self) -> Expr {
+        let null = || Box::new(Expr::Literal(ScalarValue::Boolean(None), None));
+        let mut branches = vec![(Box::new(self.equal), Box::new(lit(true)))];
+        branches.extend(
+            self.of_null
+                .map(|(is_null, any)| (Box::new(is_null.and(any)), null())),
+        );
+        branches.extend(self.null.map(|is_null| (Box::new(is_null), null())));
+        Expr::Case(Case {
+            expr: None,
+            when_then_expr: branches,
+            else_expr: Some(Box::new(lit(false))),
+        })
+    }
+}
+
+/// Whether the subquery has a row, of those for which the condition holds.
+fn exists(subquery: &Subquery, condition: Option<Expr>) -> EngineResult<Expr> {
+    let plan = LogicalPlanBuilder::from(Arc::clone(&subquery.subquery));
+    let plan = match condition {
+        Some(condition) => plan.filter(condition)?,
+        None => plan,
+    }
+    .build()?;
+    let mut outer = subquery.outer_ref_columns.clone();
+    for column in plan.all_out_ref_exprs() {
+        if !outer.contains(&column) {
+            outer.push(column);
+        }
+    }
+    Ok(Expr::Exists(Exists {
+        subquery: Subquery {
+            subquery: Arc::new(plan),
+            outer_ref_columns: outer,
+            spans: subquery.spans.clone(),
+        },
+        negated: false,
     }))
 }
 
