@@ -33,6 +33,7 @@ mod origins;
 pub mod parameters;
 pub mod parse;
 mod physical;
+mod pushdown;
 mod reads;
 mod report;
 pub mod request;

@@ -1,7 +1,7 @@
 //! `x IN (subquery)` and the NULLs in it. The engine (DataFusion 54) makes a join of it that knows some of them: beside an OR,
 //! below a NOT or in a CASE it is a mark that is false where the answer is NULL, and `NOT false` shows rows for which no
 //! condition holds; and a NOT IN by itself is wrong where an outer join has made `x` NULL, and where the subquery looks at
-//! the row and has none for it. So where a NULL can come in, a NOT IN by itself becomes
+//! the row and has none for it, and refused where it does so by two columns. So a NOT IN by itself becomes
 //!
 //! ```sql
 //! NOT EXISTS (subquery with value = x) AND (x IS NOT NULL OR NOT EXISTS (subquery))
@@ -77,14 +77,13 @@ fn alone(condition: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> 
         },
         other => return within(other, schema, true),
     };
-    let asked = match membership.negated {
-        true => Asked::of(&membership, schema)?,
-        false => None,
-    };
-    Ok(match asked {
-        Some(asked) => Transformed::yes(conjunction(asked.no_member()).unwrap_or_else(|| lit(true))),
-        None => Transformed::yes(Expr::InSubquery(membership)),
-    })
+    if !membership.negated {
+        return Ok(Transformed::yes(Expr::InSubquery(membership)));
+    }
+    let conditions = Asked::of(&membership, schema)?.no_member();
+    Ok(Transformed::yes(
+        conjunction(conditions).unwrap_or_else(|| lit(true)),
+    ))
 }
 
 /// A part of a condition; `is_plain` where false and NULL are the same in it.
@@ -94,9 +93,7 @@ fn within(expr: Expr, schema: &DFSchema, is_plain: bool) -> EngineResult<Transfo
             Ok(Transformed::no(Expr::InSubquery(membership)))
         }
         Expr::InSubquery(membership) => {
-            let Some(asked) = Asked::of(&membership, schema)? else {
-                return Ok(Transformed::no(Expr::InSubquery(membership)));
-            };
+            let asked = Asked::of(&membership, schema)?;
             Ok(Transformed::yes(match membership.negated {
                 true => Expr::Not(Box::new(asked.member())),
                 false => asked.member(),
@@ -127,8 +124,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// None where the answer is never NULL.
-    fn of(membership: &InSubquery, schema: &DFSchema) -> EngineResult<Option<Self>> {
+    fn of(membership: &InSubquery, schema: &DFSchema) -> EngineResult<Self> {
         let InSubquery {
             expr: asked,
             subquery,
@@ -137,13 +133,10 @@ impl Asked {
         let (relation, field) = subquery.subquery.schema().qualified_field(0);
         let value = Expr::Column(Column::new(relation.cloned(), field.name()));
         let (is_value_nullable, is_asked_nullable) = (field.is_nullable(), asked.nullable(schema)?);
-        if !is_value_nullable && !is_asked_nullable {
-            return Ok(None);
-        }
         let equal = value
             .clone()
             .eq(seen_from_within(asked.as_ref().clone(), schema)?);
-        Ok(Some(Self {
+        Ok(Self {
             equal: exists(subquery, Some(equal))?,
             of_null: match is_asked_nullable {
                 true => Some((asked.as_ref().clone().is_null(), exists(subquery, None)?)),
@@ -153,7 +146,7 @@ impl Asked {
                 true => Some(exists(subquery, Some(value.is_null()))?),
                 false => None,
             },
-        }))
+        })
     }
 
     /// Whether nothing is a member, as conditions that are each true or false.
@@ -167,6 +160,9 @@ impl Asked {
 
     /// The membership, which may be NULL.
     fn member(self) -> Expr {
+        if self.of_null.is_none() && self.null.is_none() {
+            return self.equal;
+        }
         let null = || Box::new(Expr::Literal(ScalarValue::Boolean(None), None));
         let mut branches = vec![(Box::new(self.equal), Box::new(lit(true)))];
         branches.extend(

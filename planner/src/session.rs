@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::functions::{self, MeasuredFunctions};
 use crate::memory::QueryPool;
+use crate::pushdown;
 use crate::request::Session;
 use crate::resolve::Resolution;
 use crate::stores::SourceStores;
@@ -57,6 +58,7 @@ impl Sessions {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_table_factories(Default::default())
+            .with_physical_optimizer_rules(pushdown::rules())
             .with_analyzer_rule(Arc::new(CheckedArithmetic))
             .with_analyzer_rule(Arc::new(MeasuredFunctions));
         // Before the engine's own: the first that has something to say is heard.
