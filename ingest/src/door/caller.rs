@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use policies::{Authenticator, Credentials, Principal, Secret};
+use policies::{Authenticator, Credentials, Principal, Scope, Secret};
 
 use super::problem::Problem;
 use super::{Door, Peer};
@@ -20,7 +20,9 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
 pub(super) async fn writer(door: &Door, peer: Peer, headers: &HeaderMap) -> Result<Principal, Problem> {
     let principal = caller(door, peer, headers).await?;
     let roles = &door.settings.writers.roles;
-    if roles.iter().any(|role| principal.roles().contains(role)) {
+    let may_write = roles.iter().any(|role| principal.roles().contains(role));
+    // A key for something else writes nothing, whatever its roles are.
+    if may_write && principal.scopes().contain(Scope::Ingest) {
         Ok(principal)
     } else {
         Err(Problem::not_allowed())

@@ -224,9 +224,26 @@ impl Places<'_> {
                 }
             }
             Function::Concat => expr_fn::concat(values),
-            Function::Coalesce => expr_fn::coalesce(values),
+            // The engine's own form is one that its optimizer has to rewrite, and no optimizer sees a policy.
+            Function::Coalesce => first_known(values)?,
         })
     }
+}
+
+/// The first of the values that is not NULL; the last where all before it are.
+fn first_known(mut values: Vec<Expr>) -> Result<Expr, Unfit> {
+    let last = values
+        .pop()
+        .ok_or_else(|| Unfit("an argument is missing".to_owned()))?;
+    if values.is_empty() {
+        return Ok(last);
+    }
+    let known = |value: Expr| (Box::new(value.clone().is_not_null()), Box::new(value));
+    Ok(Expr::Case(Case {
+        expr: None,
+        when_then_expr: values.into_iter().map(known).collect(),
+        else_expr: Some(Box::new(last)),
+    }))
 }
 
 fn operator(how: Comparison) -> Operator {

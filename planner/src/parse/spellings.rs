@@ -23,6 +23,10 @@ pub(super) fn known(statement: &mut Statement) -> Result<()> {
     }
 }
 
+/// What is said of the others.
+const QUANTIFIED: &str =
+    "ANY and ALL of a subquery stand behind = ANY and <> ALL only; compare with its min() or max()";
+
 struct Known;
 
 impl VisitorMut for Known {
@@ -36,6 +40,7 @@ impl VisitorMut for Known {
             *expr = call("left", vec![expr.clone(), length]);
             return ControlFlow::Continue(());
         }
+        quantified(expr)?;
         let Expr::Function(function) = expr else {
             return ControlFlow::Continue(());
         };
@@ -73,6 +78,39 @@ impl VisitorMut for Known {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `= ANY` of a subquery as IN, and `<> ALL` as NOT IN. With other operators the engine takes the column of the subquery for
+/// the one outside where both have one name.
+fn quantified(expr: &mut Expr) -> ControlFlow<String> {
+    let (asked, subquery, negated) = match expr {
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } if matches!(**right, Expr::Subquery(_)) => match compare_op {
+            BinaryOperator::Eq => (left, right, false),
+            _ => return ControlFlow::Break(QUANTIFIED.to_owned()),
+        },
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } if matches!(**right, Expr::Subquery(_)) => match compare_op {
+            BinaryOperator::NotEq => (left, right, true),
+            _ => return ControlFlow::Break(QUANTIFIED.to_owned()),
+        },
+        _ => return ControlFlow::Continue(()),
+    };
+    if let Expr::Subquery(query) = &**subquery {
+        *expr = Expr::InSubquery {
+            expr: asked.clone(),
+            subquery: query.clone(),
+            negated,
+        };
+    }
+    ControlFlow::Continue(())
 }
 
 /// The length of a text type, which is taken out of it.
