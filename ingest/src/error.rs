@@ -256,6 +256,28 @@ pub enum Error {
         /// What it said.
         problem: String,
     },
+    /// What follows on what was read is not there any more. A person must decide what becomes of the table.
+    #[error(
+        "{pipeline}: changes are lost between the table and the slot {slot}: {problem}; with source.on_slot_loss = \"copy\" the table is copied again"
+    )]
+    SlotLost {
+        /// The pipeline.
+        pipeline: String,
+        /// The replication slot.
+        slot: String,
+        /// What was found, one lower-case phrase.
+        problem: String,
+    },
+    /// A command does not fit what the pipeline reads.
+    #[error("{pipeline} takes its records from {source_kind}: {problem}")]
+    NotFor {
+        /// The pipeline.
+        pipeline: String,
+        /// Where its records come from.
+        source_kind: &'static str,
+        /// Why that does not go together.
+        problem: &'static str,
+    },
     /// Users or policies cannot be opened.
     #[error("who may write cannot be known")]
     Identity(#[source] policies::Error),
@@ -358,6 +380,7 @@ impl Error {
             | Error::Gate { .. }
             | Error::Secret { .. }
             | Error::Source { .. }
+            | Error::NotFor { .. }
             | Error::Identity(_)
             | Error::Listen { .. }
             | Error::NoPipeline { .. } => ErrorKind::Invalid,
@@ -366,6 +389,7 @@ impl Error {
             | Error::Fenced { .. }
             | Error::Gap { .. }
             | Error::Gone { .. }
+            | Error::SlotLost { .. }
             | Error::Foreign { .. } => ErrorKind::Conflict,
             Error::DiskFull { .. } => ErrorKind::Full,
             Error::Storage { .. }

@@ -10,12 +10,17 @@ static ARMED: OnceLock<(String, u64)> = OnceLock::new();
 static MET: AtomicU64 = AtomicU64::new(0);
 
 /// Every point, in the order of a record's way.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 17] = [
     "kafka-started",
     "kafka-taken",
+    "postgres-slot-made",
+    "postgres-started",
+    "postgres-copied",
+    "postgres-taken",
     "bronze-files-written",
     "bronze-committed",
     "kafka-shown",
+    "postgres-confirmed",
     "silver-judged",
     "rejects-committed",
     "silver-files-written",
@@ -24,6 +29,15 @@ pub const POINTS: [&str; 12] = [
     "gold-files-written",
     "gold-committed",
 ];
+
+/// The points that a record of one kind of source passes: `upload`, `kafka` or `postgres`.
+pub fn points_of(source: &str) -> impl Iterator<Item = &'static str> {
+    let strange = ["kafka", "postgres"].into_iter().filter(move |other| *other != source);
+    let strange: Vec<&str> = strange.collect();
+    POINTS
+        .into_iter()
+        .filter(move |point| !strange.iter().any(|other| point.starts_with(other)))
+}
 
 /// Arms a point for its `time`-th passing, counted from 1. Once a process.
 pub(crate) fn arm(point: &str, time: u64) {

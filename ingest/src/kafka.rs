@@ -6,18 +6,17 @@
 //! same pipeline takes the table over, and the first one is refused at its next commit and stops.
 //!
 //! [`client`] speaks to the brokers and [`ears`] hear them, [`start`] finds where to begin, [`session`] reads and commits, [`rows`] makes the rows of bronze, [`avro`]
-//! and [`registry`] read Avro, [`state`] tells people how it is.
-
-use std::time::Duration;
+//! and [`registry`] read Avro.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::bronze::writer::Writer;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::intake::Bounds;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::kafka::Kafka;
+use crate::source::{self, Board, Ended, Pause};
 
 mod avro;
 mod client;
@@ -28,28 +27,10 @@ mod registry;
 mod rows;
 mod session;
 mod start;
-pub mod state;
 
 use client::Client;
 use registry::Registry;
-use session::{Ended, Session};
-use state::Board;
-
-/// The first and the longest pause after failures in a row.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
-
-/// Pauses that double.
-#[derive(Debug, Default)]
-struct Pause(Option<Duration>);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let (first, longest) = PAUSES;
-        let pause = self.0.map_or(first, |last| (last * 2).min(longest));
-        self.0 = Some(pause);
-        pause
-    }
-}
+use session::Session;
 
 /// What a source needs.
 #[derive(Debug)]
@@ -68,27 +49,15 @@ pub(crate) async fn run(parts: Parts, stop: CancellationToken) {
     let mut registry = None;
     loop {
         let outcome = attempt(&parts, &mut registry, &stop).await;
-        let wait = match outcome {
-            Ok(Ended::Stopped) => return,
-            Ok(Ended::Changed) => {
-                pause = Pause::default();
-                Duration::ZERO
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                parts.board.stopped(&error.chain());
-                return;
-            }
-            Err(error) => {
-                parts.metrics.failed(parts.pipeline.name(), "bronze");
-                parts.board.waiting(&error.chain());
-                // Its password may be another one by now.
-                registry = None;
-                pause.next()
-            }
+        if outcome.is_err() {
+            // Its password may be another one by now.
+            registry = None;
+        }
+        let Some(wait) = source::after(&parts.board, &mut pause, outcome) else {
+            return;
         };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+        if !source::rest(&stop, wait).await {
+            return;
         }
     }
 }

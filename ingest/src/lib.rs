@@ -1,6 +1,7 @@
 //! The loading dock of the lake: records become bronze, silver and gold, and every step of theirs an Iceberg snapshot, exactly once.
 //!
-//! The path of a record: [`door`] proves the caller and bounds the body, [`intake`] cuts it into records, or [`kafka`] reads them from topics;
+//! The path of a record: [`door`] proves the caller and bounds the body, [`intake`] cuts it into records, [`kafka`] reads them from topics or
+//! [`postgres`] from the changes of a table;
 //! [`bronze`] keeps them as received,
 //! [`silver`] types, checks and dedupes them, [`rejects`] keeps what is set aside, [`gold`] computes the models. [`pipeline`] says for each
 //! dataset how, [`service`] runs it, [`cli`] is the program's command line.
@@ -33,6 +34,7 @@ pub mod kafka;
 pub mod lake;
 pub mod metrics;
 pub mod pipeline;
+pub mod postgres;
 pub mod progress;
 mod read;
 mod rejects;
@@ -41,6 +43,7 @@ pub mod secret;
 pub mod service;
 pub mod settings;
 pub mod silver;
+pub mod source;
 mod storage;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,7 @@ use document::By;
 
 pub mod document;
 pub mod kafka;
+pub mod postgres;
 mod rules;
 
 pub use document::{Document, Format, Model, Rule, RuleKind, Severity, Source, Unknown};
@@ -31,12 +32,17 @@ pub mod silver_columns {
     pub const INGEST_ID: &str = "_ingest_id";
     /// The SHA-256 of its canonical form.
     pub const SHA256: &str = "_content_sha256";
+    /// Of the state of a table: the key, a JSON list of texts.
+    pub const KEY: &str = "_key";
 }
 
 /// The longest name of a pipeline, in bytes.
 const NAME_BYTES_MAX: usize = 63;
 /// Most columns of a contract.
 const COLUMNS_MAX: usize = 1_000;
+/// Most and the usual number of partitions of a table's state.
+const BUCKETS_MAX: u32 = 10_000;
+const BUCKETS: u32 = 16;
 /// Most rules and most models of one pipeline.
 const RULES_MAX: usize = 200;
 
@@ -129,6 +135,12 @@ impl Pipeline {
         &self.silver
     }
 
+    /// The partitions of the state of its table, for a source that has a state.
+    pub(crate) fn buckets(&self) -> Option<u32> {
+        let source = &self.document.source;
+        source.postgres().map(|_| self.document.silver.buckets.unwrap_or(BUCKETS))
+    }
+
     /// How often bronze is taken to silver and gold, and how far apart commits of bronze are under load.
     pub fn interval(&self) -> Duration {
         self.document.interval
@@ -165,12 +177,41 @@ fn check(document: &Document) -> std::result::Result<Contract, String> {
             reserved.name
         ));
     }
-    if let Some(kafka) = document.source.kafka() {
-        kafka.check()?;
+    match &document.source {
+        Source::Upload { .. } => {}
+        Source::Kafka(kafka) => kafka.check()?,
+        Source::Postgres(postgres) => {
+            postgres.check()?;
+            current(document)?;
+        }
+    }
+    if document.silver.buckets.is_some() && document.source.postgres().is_none() {
+        return Err("silver.buckets: is for sources of kind postgres".to_owned());
     }
     rules::check(document)?;
     models(document)?;
     silver(document).map_err(|error| format!("contract: {error}"))
+}
+
+/// What cannot be asked of a silver table that holds the newest state of each key.
+fn current(document: &Document) -> std::result::Result<(), String> {
+    if document.dedupe != document::Dedupe::default() {
+        return Err("dedupe: rows of a table are told apart by their key alone".to_owned());
+    }
+    if document.silver.partition.is_some() {
+        return Err("silver.partition: the state of a table is partitioned by its key; see silver.buckets".to_owned());
+    }
+    if document.silver.buckets.is_some_and(|buckets| !(1..=BUCKETS_MAX).contains(&buckets)) {
+        return Err(format!("silver.buckets: must be between 1 and {BUCKETS_MAX}"));
+    }
+    let unique = |rule: &&Rule| matches!(rule.kind, RuleKind::Unique { .. });
+    match document.quality.rules.iter().find(unique) {
+        Some(rule) => Err(format!(
+            "quality.rule {}: unique looks at days, not at the state of a table; let the database keep it",
+            rule.id
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Refuses keys of rules that no rule has: serde cannot, where fields are flattened.
@@ -253,13 +294,40 @@ fn silver(document: &Document) -> Result<Contract> {
         ),
     ];
     columns.extend(ours.map(|(name, kind, doc)| Column::required(name, kind, doc)));
+    let lookups: Vec<&str> = document.silver.lookups.iter().map(String::as_str).collect();
+    if document.source.postgres().is_some() {
+        columns.push(Column::required(
+            silver_columns::KEY,
+            PrimitiveType::String,
+            "The key of the row, a JSON list of texts",
+        ));
+        let buckets = document.silver.buckets.unwrap_or(BUCKETS);
+        return Contract::new(Zone::Silver, &document.name, &document.description, columns)?
+            .with_partition(silver_columns::KEY, Transform::Bucket(buckets))?
+            .with_lookups(&lookups);
+    }
     let mut contract = Contract::new(Zone::Silver, &document.name, &document.description, columns)?;
     match &document.silver.partition {
         Some(partition) => contract = contract.with_partition(&partition.column, partition.by.transform())?,
         None => contract = contract.with_partition(silver_columns::INGESTED_AT, Transform::Day)?,
     }
-    let lookups: Vec<&str> = document.silver.lookups.iter().map(String::as_str).collect();
     contract.with_lookups(&lookups)
+}
+
+/// Whether a number of a source is in its bounds.
+fn between(key: &str, value: usize, min: usize, max: usize) -> Result<(), String> {
+    match (min..=max).contains(&value) {
+        true => Ok(()),
+        false => Err(format!("source.{key}: must be between {min} and {max}")),
+    }
+}
+
+/// Whether a duration of a source is in its bounds.
+fn within(key: &str, value: Duration, min: Duration, max: Duration) -> Result<(), String> {
+    match (min..=max).contains(&value) {
+        true => Ok(()),
+        false => Err(format!("source.{key}: must be between {min:?} and {max:?}")),
+    }
 }
 
 #[cfg(test)]

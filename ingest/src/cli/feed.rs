@@ -55,6 +55,19 @@ async fn store(bronze: &Bronze, upload: Upload) -> Result<Stored> {
     })
 }
 
+/// Refuses a pipeline whose silver is the state of another table: a record from elsewhere has no place in its order of changes.
+fn takes_records(pipeline: &Pipeline) -> Result<()> {
+    let source = &pipeline.document().source;
+    match source.postgres() {
+        None => Ok(()),
+        Some(_) => Err(Error::NotFor {
+            pipeline: pipeline.name().to_owned(),
+            source_kind: source.described(),
+            problem: "correct the row there, and its change comes by itself",
+        }),
+    }
+}
+
 /// The rejects of one batch of bronze under one rule. All of them were committed at once, so a group never changes.
 type Group = (String, String);
 
@@ -62,6 +75,7 @@ type Group = (String, String);
 /// a reject of a new batch.
 pub(super) async fn replay(settings: &Settings, pipeline: &Pipeline, rule: Option<&str>) -> Result<()> {
     super::telemetry("warn");
+    takes_records(pipeline)?;
     let rooms = Rooms::open(settings).await?;
     let groups = groups(&rooms, pipeline, rule).await?;
     let (bronze, task) = bronze(&rooms, pipeline).await?;
@@ -147,6 +161,7 @@ fn of_group((brought, broke): &Group, payloads: BTreeMap<String, Bytes>) -> Uplo
 /// Loads every file of a folder. A file is named by its content, so that a run that was broken off goes on where it ended.
 pub(super) async fn backfill(settings: &Settings, pipeline: &Pipeline, folder: &Path) -> Result<()> {
     super::telemetry("warn");
+    takes_records(pipeline)?;
     let rooms = Rooms::open(settings).await?;
     let files = files(folder)?;
     let bar = ProgressBar::new(files.len() as u64);

@@ -61,12 +61,12 @@ impl Problem {
         )
     }
 
-    pub(super) fn no_uploads(name: &str) -> Self {
+    pub(super) fn no_uploads(name: &str, from: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "LG3001",
             "no such thing",
-            format!("the pipeline {name:?} takes its records from topics of Kafka, not from uploads"),
+            format!("the pipeline {name:?} takes its records from {from}, not from uploads"),
         )
     }
 

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::{Door, Peer, caller};
-use crate::kafka::state::{Doing, State as SourceState};
 use crate::service::{self, Health, Running};
+use crate::source::{Doing, State as SourceState};
 
 #[derive(serde::Serialize)]
 struct PipelineState<'a> {

@@ -151,7 +151,10 @@ async fn answer(
 /// The way to bronze of a pipeline that takes uploads.
 fn bronze(running: &Running) -> Result<&Bronze, Problem> {
     let bronze = running.bronze.as_ref();
-    bronze.ok_or_else(|| Problem::no_uploads(running.pipeline.name()))
+    bronze.ok_or_else(|| {
+        let source = &running.pipeline.document().source;
+        Problem::no_uploads(running.pipeline.name(), source.described())
+    })
 }
 
 /// The format of a body: what the call says, else what the pipeline says.
@@ -169,7 +172,7 @@ fn format(parameters: &Parameters, headers: &HeaderMap, running: &Running) -> Re
         .to_ascii_lowercase();
     let format = match running.pipeline.document().source {
         Source::Upload { format } => format,
-        Source::Kafka(_) => Format::default(),
+        Source::Kafka(_) | Source::Postgres(_) => Format::default(),
     };
     match media.as_str() {
         // What curl sends when it is told nothing.

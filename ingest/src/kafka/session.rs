@@ -24,6 +24,7 @@ use super::registry::Registry;
 use super::rows::Taken;
 use super::start::{self, Cursor};
 use crate::error::{Error, Result};
+use crate::source::Ended;
 
 mod commit;
 
@@ -33,15 +34,6 @@ const TELLING: Duration = Duration::from_secs(1);
 const BURST: usize = 1_024;
 /// How soon brokers that did not answer are asked again.
 const ASKING: Duration = Duration::from_secs(2);
-
-/// Why a session ended well.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The service stops.
-    Stopped,
-    /// There are other partitions, or other positions.
-    Changed,
-}
 
 /// What has to be done after a message.
 enum Next {

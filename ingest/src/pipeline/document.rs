@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kafka::Kafka;
+use super::postgres::Postgres;
 
 /// One pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +57,8 @@ pub enum Source {
     },
     /// Topics of Kafka.
     Kafka(Box<Kafka>),
+    /// A table of Postgres.
+    Postgres(Box<Postgres>),
 }
 
 impl Source {
@@ -63,7 +66,24 @@ impl Source {
     pub fn kafka(&self) -> Option<&Kafka> {
         match self {
             Source::Kafka(kafka) => Some(kafka),
-            Source::Upload { .. } => None,
+            Source::Upload { .. } | Source::Postgres(_) => None,
+        }
+    }
+
+    /// The source of Postgres, where it is one.
+    pub fn postgres(&self) -> Option<&Postgres> {
+        match self {
+            Source::Postgres(postgres) => Some(postgres),
+            Source::Upload { .. } | Source::Kafka(_) => None,
+        }
+    }
+
+    /// Its kind in a sentence.
+    pub fn described(&self) -> &'static str {
+        match self {
+            Source::Upload { .. } => "uploads",
+            Source::Kafka(_) => "topics of Kafka",
+            Source::Postgres(_) => "a table of Postgres",
         }
     }
 }
@@ -358,6 +378,9 @@ pub struct Silver {
     pub partition: Option<Partition>,
     /// Columns with a Bloom filter.
     pub lookups: Vec<String>,
+    /// Of a table of Postgres: the partitions of its state, by the hash of the key; 16 when nothing is said, 10,000 at most. A change rewrites
+    /// files of the partition of its key, so one should stay below some 256 MB.
+    pub buckets: Option<u32>,
 }
 
 /// A partitioning.

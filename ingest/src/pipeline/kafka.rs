@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{between, within};
 use crate::secret::Reference;
 
 /// Most topics named one by one.
@@ -342,18 +343,4 @@ fn is_address(broker: &str) -> bool {
     };
     let host = !host.is_empty() && !host.contains([',', '/', ' ']);
     host && port.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
-fn between(key: &str, value: usize, min: usize, max: usize) -> Result<(), String> {
-    match (min..=max).contains(&value) {
-        true => Ok(()),
-        false => Err(format!("source.{key}: must be between {min} and {max}")),
-    }
-}
-
-fn within(key: &str, value: Duration, min: Duration, max: Duration) -> Result<(), String> {
-    match (min..=max).contains(&value) {
-        true => Ok(()),
-        false => Err(format!("source.{key}: must be between {min:?} and {max:?}")),
-    }
 }

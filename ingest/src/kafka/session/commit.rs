@@ -11,12 +11,12 @@ use crate::bronze::writer::Batch;
 use crate::commit::Advance;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::kafka::Pause;
 use crate::kafka::position::{Shard, witness};
 use crate::kafka::registry::Known;
 use crate::kafka::rows::{self, Taken};
 use crate::kafka::start::Cursor;
 use crate::pipeline::kafka::Encoding;
+use crate::source::{Pause, rest};
 
 /// A commit that takes longer is told, and partitions are paused until it is done.
 const SLOW: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ impl Session<'_> {
                 Ok(schemas) => break schemas,
                 Err(error) => {
                     self.hold(&error.chain(), &mut paused);
-                    if !self.rest(pause.next()).await {
+                    if !rest(self.stop, pause.next()).await {
                         return Ok(false);
                     }
                 }
@@ -94,7 +94,7 @@ impl Session<'_> {
                 Err(error) if !error.is_retryable() => return Err(error),
                 Err(error) => {
                     self.hold(&error.chain(), paused);
-                    if !self.rest(pause.next()).await {
+                    if !rest(self.stop, pause.next()).await {
                         return Ok(false);
                     }
                 }
@@ -182,14 +182,6 @@ impl Session<'_> {
             if let Err(error) = self.client.consumer.pause(&list) {
                 tracing::warn!(%error, "partitions are not paused; their queue is bounded all the same");
             }
-        }
-    }
-
-    /// Waits. False when the service stops meanwhile.
-    async fn rest(&self, pause: Duration) -> bool {
-        tokio::select! {
-            () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ingest::fault::POINTS;
+use ingest::fault::points_of;
 use tempfile::TempDir;
 use tests::Dock;
 use tests::dock::{column, run};
@@ -88,11 +88,7 @@ async fn no_kill_loses_a_record_or_doubles_one() {
     let folder = TempDir::with_prefix("lakegate-kill-").expect("a folder");
     let config = lake(folder.path());
     assert!(run(&config, &["plan"]).contains("+ bronze.events"));
-    // Those of a reader of Kafka are not on an upload's way.
-    let points: Vec<&str> = POINTS
-        .into_iter()
-        .filter(|point| !point.starts_with("kafka-"))
-        .collect();
+    let points: Vec<&str> = points_of("upload").collect();
     let (mut upload, mut met) = (0, BTreeSet::new());
     for kill in 0..KILLS {
         let point = points[kill % points.len()];

@@ -10,7 +10,7 @@ use tests::{Dock, Kafka};
 
 use super::{House, event, pipeline, records};
 use crate::security::Random;
-use ingest::fault::POINTS;
+use ingest::fault::points_of;
 
 /// Kills in one run of the tests.
 const KILLS: usize = 20;
@@ -19,7 +19,7 @@ const RECORDS: usize = 6;
 
 /// The points of a run: each of them, then some again, in an order of the seed.
 fn points(random: &mut Random, kills: usize) -> Vec<&'static str> {
-    let mut points: Vec<&str> = POINTS.iter().copied().cycle().take(kills).collect();
+    let mut points: Vec<&str> = points_of("kafka").collect::<Vec<_>>().into_iter().cycle().take(kills).collect();
     for place in (1..points.len()).rev() {
         points.swap(place, random.below(place as u64 + 1) as usize);
     }
@@ -79,7 +79,7 @@ async fn no_kill_loses_a_record_or_doubles_one() {
         }
         met.insert(point);
     }
-    assert_eq!(met.len(), POINTS.len().min(kills));
+    assert_eq!(met.len(), points_of("kafka").count().min(kills));
     let _running = Dock::start(&house.config, None).expect("a service");
     let bad = (produced / RECORDS) as u64;
     let produced = produced as u64;
