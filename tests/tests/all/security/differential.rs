@@ -96,8 +96,10 @@ impl Random {
                 self.below(1_500),
                 1_000 + self.below(1_000)
             ),
+            // Not the column alone: the copy has one region, and its statistics would say that none of its rows is asked for,
+            // where an expression beside it fails over a row that is shown.
             2 => format!(
-                "t.region {} '{}'",
+                "concat(t.region, '') {} '{}'",
                 self.of(&["=", "<>", ">"]),
                 self.of(&["eu", "us", "a"])
             ),
