@@ -1,6 +1,6 @@
 //! Types at the edge. The engine works on string and byte views; drivers in the field do not read them (the JDBC driver
-//! up to 18 and `flightsql-dbapi` fail), so nothing but plain types leaves, nested ones included. SQL has no unsigned numbers
-//! and no half floats: what `row_number()` gives is the BIGINT that it is called.
+//! up to 18 and `flightsql-dbapi` fail), so nothing but plain types leaves, nested ones included. SQL has no half
+//! floats: they leave as REAL.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,6 @@ pub fn plain_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        DataType::UInt64 => DataType::Int64,
         DataType::Float16 => DataType::Float32,
         DataType::List(item) | DataType::ListView(item) => DataType::List(inner(item)),
         DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(inner(item)),
@@ -139,7 +138,7 @@ fn is_text(data_type: &DataType) -> bool {
 /// The rows of `batch` under `schema`, which is a plain form of the batch's own.
 ///
 /// # Errors
-/// When a value has no plain form: an unsigned number beyond BIGINT.
+/// When a value has no plain form.
 pub fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch
         .columns()
